@@ -1,0 +1,1 @@
+"""What the numbers are for: load transfer, stiffness and stress relief between states."""

@@ -1,0 +1,78 @@
+"""Stress relief: what the cement took off the bone around the lesion."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from sacrofem.image.volume import FloatArray
+from sacrofem.mesh.bone_mesh import BoneMesh
+from sacrofem.treatment.cement import CementFill
+from sacrofem.treatment.lesion import Lesion
+
+#: Width of the rim of bone around the lesion, in mm.
+RIM_MM = 5.0
+#: A cell with less than this part of lesion or cement counts as bone.
+PURE_BONE = 1e-3
+
+
+@dataclass(frozen=True)
+class RegionStress:
+    """Von Mises stress of a region in one state, volume-weighted, in MPa."""
+
+    von_mises_mean_MPa: float
+    von_mises_p95_MPa: float
+
+
+@dataclass(frozen=True)
+class Relief:
+    """What a treatment takes off a region: ``1 - treated / lesion``, 1 is all, below 0 is worse."""
+
+    von_mises_mean: float
+    von_mises_p95: float
+
+
+def von_mises_MPa(stress_MPa: FloatArray) -> FloatArray:
+    """Von Mises stress, shape (m,), of stress tensors, shape (m, 3, 3)."""
+    trace = np.trace(stress_MPa, axis1=1, axis2=2)
+    deviator = stress_MPa - trace[:, None, None] / 3.0 * np.eye(3)
+    return np.asarray(np.sqrt(1.5 * np.einsum("mij,mij->m", deviator, deviator)))
+
+
+def rim_cells(mesh: BoneMesh, lesion: Lesion, fill: CementFill) -> NDArray[np.bool_]:
+    """Cells of sound bone within 5 mm of the lesion, none of them with cement of this fill.
+
+    The same cells are compared in all states; a cell that turns from bone into cement has no
+    stress of bone to compare.
+    """
+    if not lesion.inside.any():
+        return np.zeros(len(mesh.tets), dtype=bool)
+    inside = lesion.samples.points_mm[lesion.inside]
+    distance, _ = cKDTree(inside).query(mesh.centroids_mm, distance_upper_bound=RIM_MM)
+    sound = (lesion.fraction < PURE_BONE) & (fill.fraction < PURE_BONE)
+    return np.isfinite(distance) & sound
+
+
+def region_stress(mesh: BoneMesh, cells: NDArray[np.bool_], von_mises: FloatArray) -> RegionStress:
+    """Mean and 95th percentile of the von Mises stress, shape (m,), over a region."""
+    if not cells.any():
+        return RegionStress(float("nan"), float("nan"))
+    volume, value = mesh.cell_ml[cells], von_mises[cells]
+    mean = float(volume @ value / volume.sum())
+    return RegionStress(mean, weighted_percentile(value, volume, 95.0))
+
+
+def relief(lesion: RegionStress, treated: RegionStress) -> Relief:
+    """Relief of a region between the states with lesion and treated."""
+    return Relief(
+        von_mises_mean=1.0 - treated.von_mises_mean_MPa / lesion.von_mises_mean_MPa,
+        von_mises_p95=1.0 - treated.von_mises_p95_MPa / lesion.von_mises_p95_MPa,
+    )
+
+
+def weighted_percentile(values: FloatArray, weights: FloatArray, percent: float) -> float:
+    """The value below which the given percentage of the weight lies."""
+    order = np.argsort(values)
+    part = np.cumsum(weights[order]) - 0.5 * weights[order]
+    return float(np.interp(percent / 100.0, part / weights.sum(), values[order]))

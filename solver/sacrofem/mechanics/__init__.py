@@ -1,0 +1,1 @@
+"""Materials, loads, supports, and the parallel solution of linear elasticity."""

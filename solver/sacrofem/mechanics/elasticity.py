@@ -1,0 +1,196 @@
+"""The boundary-value problem: small-strain elasticity with cortex, joint springs and tractions.
+
+Find u with, for all v,
+
+    integral of sigma(u) : eps(v)                                  over the bone
+  + integral of t E/(1-nu^2) [(1-nu) eps_s(u) : eps_s(v)
+      + nu tr eps_s(u) tr eps_s(v)]                              over the outer surface (cortex)
+  + integral of k_n u_n v_n + k_t u_t . v_t                        over the auricular surfaces
+  = integral of traction . v                                       over S1 endplate and facets.
+
+eps_s is the strain within the surface. There is no essential condition: the joints hold the bone.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from sacrofem.anatomy.joints import SurfaceTag
+from sacrofem.image.volume import FloatArray
+from sacrofem.mechanics.distributed import AURICULAR, DistributedMesh, distribute
+from sacrofem.mechanics.loads import StandingLoad, gravity, tractions_MPa
+from sacrofem.mechanics.materials import BONE_POISSON, MaterialParameters, ModulusField
+from sacrofem.mechanics.supports import JointSprings
+from sacrofem.mesh.bone_mesh import BoneMesh
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """Cell-wise constants of the forms; their values change from state to state."""
+
+    young: fem.Function
+    poisson: fem.Function
+    cortex: fem.Function
+
+
+@dataclass(frozen=True, eq=False)
+class ElasticModel:
+    """Compiled forms of one mesh, load and support; states differ in their modulus alone.
+
+    Attributes:
+        bone: The bone mesh.
+        domain: The same, distributed.
+        order: Degree of the displacement.
+        space: Vector Lagrange space of the solution.
+        coarse: P1 space of the multigrid; the same as ``space`` for order 1.
+        coefficients: Moduli per cell.
+        stiffness: Bilinear form on ``space``; ``coarse_stiffness`` the same on ``coarse``.
+        load: Linear form.
+        force_N: Applied force, world, shape (3,).
+        direction: Unit vector of gravity, world, shape (3,).
+        springs: Joint springs.
+    """
+
+    bone: BoneMesh
+    domain: DistributedMesh
+    order: int
+    space: Any
+    coarse: Any
+    coefficients: Coefficients
+    stiffness: Any
+    coarse_stiffness: Any
+    load: Any
+    force_N: FloatArray
+    direction: FloatArray
+    springs: JointSprings
+
+    @property
+    def dofs(self) -> int:
+        """Degrees of freedom of the solution."""
+        return int(self.space.dofmap.index_map.size_global * self.space.dofmap.index_map_bs)
+
+
+def strain(u: Any) -> Any:
+    """Small strain tensor."""
+    return ufl.sym(ufl.grad(u))
+
+
+def stress(u: Any, coefficients: Coefficients) -> Any:
+    """Cauchy stress of isotropic elasticity in MPa."""
+    E, nu = coefficients.young, coefficients.poisson
+    mu = E / (2.0 * (1.0 + nu))
+    lam = E * nu / ((1.0 + nu) * (1.0 - 2.0 * nu))
+    eps = strain(u)
+    return 2.0 * mu * eps + lam * ufl.tr(eps) * ufl.Identity(3)
+
+
+def surface_strain(u: Any, normal: Any) -> Any:
+    """Strain within a surface: the part of the strain tensor tangential to it."""
+    P = ufl.Identity(3) - ufl.outer(normal, normal)
+    return P * strain(u) * P
+
+
+def make_model(
+    bone: BoneMesh,
+    load: StandingLoad,
+    springs: JointSprings,
+    materials: MaterialParameters,
+    order: int,
+    comm: MPI.Comm,
+) -> ElasticModel:
+    """Distribute the mesh and compile the forms; collective.
+
+    Args:
+        bone: Bone mesh, known to every rank.
+        load: Load case.
+        springs: Springs of both sacroiliac joints.
+        materials: Material constants (the cortex is taken from here).
+        order: 1 or 2, the degree of the displacement.
+        comm: Communicator.
+    """
+    domain = distribute(bone, comm)
+    space = fem.functionspace(domain.mesh, ("Lagrange", order, (3,)))
+    coarse = space if order == 1 else fem.functionspace(domain.mesh, ("Lagrange", 1, (3,)))
+    cellwise = fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 0))
+    coefficients = Coefficients(*(fem.Function(cellwise) for _ in range(3)))
+    tractions = tractions_MPa(bone, load)
+    force = load.force_N * gravity(bone.frame, load.sacral_slope_deg)
+    return ElasticModel(
+        bone=bone,
+        domain=domain,
+        order=order,
+        space=space,
+        coarse=coarse,
+        coefficients=coefficients,
+        stiffness=fem.form(_stiffness(space, domain, coefficients, springs, materials, order)),
+        coarse_stiffness=fem.form(
+            _stiffness(coarse, domain, coefficients, springs, materials, order)
+        ),
+        load=fem.form(_work(space, domain, tractions)),
+        force_N=force,
+        direction=gravity(bone.frame, load.sacral_slope_deg),
+        springs=springs,
+    )
+
+
+def set_modulus(model: ElasticModel, modulus: ModulusField) -> None:
+    """Give the forms the elastic constants of one state."""
+    for values, out in (
+        (modulus.young_MPa, model.coefficients.young),
+        (modulus.poisson, model.coefficients.poisson),
+        (modulus.cortex, model.coefficients.cortex),
+    ):
+        model.domain.scatter_cells(values, out)
+
+
+def boundary_measure(domain: DistributedMesh) -> Any:
+    """``ds`` with the tags of :class:`SurfaceTag`."""
+    return ufl.Measure("ds", domain=domain.mesh, subdomain_data=domain.facet_tags)
+
+
+def spring_traction(u: Any, normal: Any, springs: JointSprings, mesh: Any) -> Any:
+    """Traction with which the joint resists a displacement, in MPa (N/mm2)."""
+    k_n = fem.Constant(mesh, springs.normal_N_per_mm3)
+    k_t = fem.Constant(mesh, springs.tangential_N_per_mm3)
+    along = ufl.dot(u, normal) * normal
+    return k_n * along + k_t * (u - along)
+
+
+def _stiffness(
+    space: Any,
+    domain: DistributedMesh,
+    coefficients: Coefficients,
+    springs: JointSprings,
+    materials: MaterialParameters,
+    order: int,
+) -> Any:
+    u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
+    n = ufl.FacetNormal(domain.mesh)
+    exact = {"quadrature_degree": 2 * (order - 1)}
+    dx = ufl.Measure("dx", domain=domain.mesh, metadata=exact)
+    ds = boundary_measure(domain)
+    # Exact for affine cells: strains have degree order - 1, their product twice that.
+    membrane = materials.cortex_mm * materials.cortex_MPa / (1.0 - BONE_POISSON**2)
+    t = fem.Constant(domain.mesh, membrane) * coefficients.cortex
+    eps_u, eps_v = surface_strain(u, n), surface_strain(v, n)
+    in_plane = (1.0 - BONE_POISSON) * ufl.inner(eps_u, eps_v)
+    in_plane += BONE_POISSON * ufl.tr(eps_u) * ufl.tr(eps_v)
+    joints = ds(tuple(int(tag) for tag in AURICULAR.values()))
+    return (
+        ufl.inner(stress(u, coefficients), strain(v)) * dx
+        + t * in_plane * ds(metadata=exact)
+        + ufl.inner(spring_traction(u, n, springs, domain.mesh), v) * joints
+    )
+
+
+def _work(space: Any, domain: DistributedMesh, tractions: dict[SurfaceTag, FloatArray]) -> Any:
+    v = ufl.TestFunction(space)
+    ds = boundary_measure(domain)
+    return sum(
+        ufl.inner(fem.Constant(domain.mesh, np.asarray(traction)), v) * ds(int(tag))
+        for tag, traction in tractions.items()
+    )

@@ -1,0 +1,124 @@
+"""One state of a bone: solved, checked, gathered to arrays in the bone mesh's numbering."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from sacrofem import _compat
+from sacrofem.anatomy.joints import SurfaceTag
+from sacrofem.errors import SolverError
+from sacrofem.image.volume import FloatArray
+from sacrofem.mechanics.distributed import AURICULAR
+from sacrofem.mechanics.elasticity import (
+    ElasticModel,
+    boundary_measure,
+    set_modulus,
+    spring_traction,
+    stress,
+)
+from sacrofem.mechanics.linear_solver import SolveRecord, solve
+from sacrofem.mechanics.materials import ModulusField
+
+#: Largest force that may be missing between load and supports, relative to the load.
+EQUILIBRIUM_WITHIN = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class StateSolution:
+    """A solved state.
+
+    Attributes:
+        displacement_mm: At the vertices of the bone mesh, shape (n, 3).
+        stress_MPa: Mean Cauchy stress of each cell, shape (m, 3, 3).
+        joint_force_N: Force of the sacrum on each ilium, world, by side, shape (3,).
+        endplate_mm: Mean displacement of the S1 endplate, world, shape (3,).
+        equilibrium_error: Force missing between load and joints, relative to the load.
+        record: How the solve went.
+        dofs: Degrees of freedom.
+    """
+
+    displacement_mm: FloatArray
+    stress_MPa: FloatArray
+    joint_force_N: Mapping[str, FloatArray]
+    endplate_mm: FloatArray
+    equilibrium_error: float
+    record: SolveRecord
+    dofs: int
+
+
+def solve_state(model: ElasticModel, modulus: ModulusField) -> StateSolution:
+    """Solve one state; collective, the same result on every rank.
+
+    Raises:
+        SolverError: The solve failed, see :func:`sacrofem.mechanics.linear_solver.solve`, values
+            are not finite, or load and supports do not balance.
+    """
+    set_modulus(model, modulus)
+    u, record = solve(model)
+    forces = joint_forces_N(model, u)
+    carried = forces["left"] + forces["right"]
+    missing = carried - model.force_N
+    error = float(np.linalg.norm(missing) / np.linalg.norm(model.force_N))
+    displacement = _at_vertices(model, u)
+    # Not "error > limit": that lets NaN pass.
+    if not (error <= EQUILIBRIUM_WITHIN and np.isfinite(displacement).all()):
+        raise SolverError(
+            f"the joints carry {carried.round(3)} N of the load "
+            f"{model.force_N.round(3)} N (relative error {error:.1e}, limit {EQUILIBRIUM_WITHIN:g})"
+            ": the solution is not in equilibrium; check materials and joint springs."
+        )
+    return StateSolution(
+        displacement_mm=displacement,
+        stress_MPa=_cell_means(model, stress(u, model.coefficients)),
+        joint_force_N=forces,
+        endplate_mm=_endplate_mean(model, u),
+        equilibrium_error=error,
+        record=record,
+        dofs=model.dofs,
+    )
+
+
+def joint_forces_N(model: ElasticModel, u: fem.Function) -> dict[str, FloatArray]:
+    """Force of the sacrum on each ilium, world, by side, shape (3,)."""
+    mesh = model.domain.mesh
+    ds = boundary_measure(model.domain)
+    traction = spring_traction(u, ufl.FacetNormal(mesh), model.springs, mesh)
+    return {
+        side: _vector_integral(model, traction, ds(int(tag))) for side, tag in AURICULAR.items()
+    }
+
+
+def _endplate_mean(model: ElasticModel, u: fem.Function) -> FloatArray:
+    ds = boundary_measure(model.domain)(int(SurfaceTag.ENDPLATE_S1))
+    one = fem.Constant(model.domain.mesh, 1.0)
+    area = model.domain.integral(fem.form(one * ds))
+    return _vector_integral(model, u, ds) / area
+
+
+def _vector_integral(model: ElasticModel, vector: Any, measure: Any) -> FloatArray:
+    return np.array([model.domain.integral(fem.form(vector[i] * measure)) for i in range(3)])
+
+
+def _cell_means(model: ElasticModel, tensor: Any) -> FloatArray:
+    """A tensor at the centroid of each cell, shape (m, 3, 3): the mean of what is linear in it."""
+    space = fem.functionspace(model.domain.mesh, ("Discontinuous Lagrange", 0, (3, 3)))
+    values = fem.Function(space)
+    values.interpolate(fem.Expression(tensor, _compat.interpolation_points(space.element)))
+    return model.domain.gather_cells(values.x.array.reshape(-1, 3, 3))
+
+
+def _at_vertices(model: ElasticModel, u: fem.Function) -> FloatArray:
+    """A displacement at the vertices of the bone mesh, shape (n, 3)."""
+    linear = fem.Function(model.coarse)
+    linear.interpolate(u)
+    mesh, owned = model.domain.mesh, model.domain.owned
+    corner = linear.x.array.reshape(-1, 3)[model.coarse.dofmap.list[:owned]]
+    node = mesh.geometry.input_global_indices[_compat.geometry_dofmap(mesh)[:owned]]
+    out = np.empty((len(model.bone.points_mm), 3))
+    for numbers, values in mesh.comm.allgather((node.ravel(), corner.reshape(-1, 3))):
+        out[numbers] = values
+    return out
