@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pyvista as pv
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
@@ -17,9 +18,12 @@ from sacrofem.errors import InputError
 from sacrofem.image.volume import FloatArray, Grid, LabelMap
 
 #: Largest edge of the grid on which the surface is cut, in mm.
-SURFACE_GRID_MM = 1.0
+SURFACE_GRID_MM = 1.5
 #: Smoothing of the indicator function, in voxels of the label map along each axis.
 SMOOTHING_VOXELS = 0.7
+#: What is left of the staircase after that goes by a filter on the surface.
+TAUBIN_STEPS = 20
+TAUBIN_PASS_BAND = 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +99,17 @@ def bone_surface(labels: LabelMap, label: int) -> BoneSurface:
     points = grid.to_world(vertices)
     triangles = faces.astype(np.int64)
     dropped_ml = float((mask & ~bone).sum()) * labels.grid.voxel_ml
-    surface = BoneSurface(points, triangles, label_ml, dropped_ml)
+    surface = BoneSurface(_smooth(points, triangles), triangles, label_ml, dropped_ml)
     if surface.volume_ml < 0:
         surface = replace(surface, triangles=np.ascontiguousarray(triangles[:, ::-1]))
     return surface
+
+
+def _smooth(points_mm: FloatArray, triangles: NDArray[np.int64]) -> FloatArray:
+    """Points moved by a low-pass filter that does not shrink (Taubin 1995)."""
+    mesh = pv.PolyData.from_regular_faces(points_mm, triangles)
+    smooth = mesh.smooth_taubin(n_iter=TAUBIN_STEPS, pass_band=TAUBIN_PASS_BAND)
+    return np.asarray(smooth.points, dtype=np.float64)
 
 
 def _fine_indicator(bone: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float32], Grid]:

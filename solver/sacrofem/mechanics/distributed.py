@@ -66,19 +66,24 @@ class DistributedMesh:
 
 def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
     """Run something on rank 0 and give its result to all ranks; an error is raised on all."""
+    return comm.bcast(kept_on_root(comm, work), root=0)  # type: ignore[no-any-return]
+
+
+def kept_on_root(comm: MPI.Comm, work: Callable[[], T]) -> T | None:
+    """Run something on rank 0, whose result stays there; an error is raised on all ranks."""
     result: T | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
     if comm.rank == 0:
         try:
             result = work()
         except Exception as caught:
             error = caught
-    if comm.size == 1 and error is not None:
-        raise error
-    result, error = comm.bcast((result, error), root=0)
+    if comm.size > 1:
+        other = comm.bcast(error, root=0)
+        error = error or other
     if error is not None:
         raise error
-    return result  # type: ignore[return-value]
+    return result
 
 
 def distribute(bone: BoneMesh, comm: MPI.Comm) -> DistributedMesh:

@@ -1,0 +1,1 @@
+"""Scenario files, one run, sweeps and the record store."""

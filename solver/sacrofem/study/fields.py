@@ -1,0 +1,51 @@
+"""``fields/*.vtu``: the bone in each state, for ParaView."""
+
+from pathlib import Path
+
+from sacrofem.image.volume import FloatArray
+from sacrofem.measure.stress_relief import rim_cells, von_mises_MPa
+from sacrofem.mechanics.materials import (
+    ModulusField,
+    intact_modulus,
+    lesion_modulus,
+    treated_modulus,
+)
+from sacrofem.mechanics.state import StateSolution
+from sacrofem.mesh.files import write_vtu
+from sacrofem.study.run import ScenarioResult
+
+
+def write_fields(folder: Path, result: ScenarioResult) -> list[Path]:
+    """Write ``intact.vtu``, ``lesion.vtu`` and one file for each arm; needs what rank 0 holds."""
+    bench, lesion = result.diseased.bench, result.diseased.lesion
+    mesh = bench.bone.mesh
+    assert lesion is not None
+    base = {"density_g_per_cm3": mesh.density.g_per_cm3}
+    diseased = base | {"lesion_fraction": lesion.fraction}
+    states: dict[str, tuple[StateSolution, ModulusField, dict[str, FloatArray]]] = {
+        "intact": (bench.intact, intact_modulus(mesh), base),
+        "lesion": (
+            result.diseased.state,
+            lesion_modulus(mesh, lesion, bench.materials),
+            diseased,
+        ),
+    }
+    for case in result.cases:
+        assert case.treatment is not None
+        fill = case.treatment.fill
+        cells = diseased | {
+            "cement_fraction": fill.fraction,
+            "rim": rim_cells(mesh, lesion, fill).astype(float),
+        }
+        modulus = treated_modulus(mesh, fill, bench.materials)
+        states[f"arm-{case.arm}"] = (case.state, modulus, cells)
+    written = []
+    for name, (state, modulus, cells) in states.items():
+        stress = {
+            "young_MPa": modulus.young_MPa,
+            "von_mises_MPa": von_mises_MPa(state.stress_MPa),
+        }
+        path = folder / f"{name}.vtu"
+        write_vtu(path, mesh, {"displacement_mm": state.displacement_mm}, cells | stress)
+        written.append(path)
+    return written
