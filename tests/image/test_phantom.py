@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import euler_number
 
+from sacrofem.anatomy.joints import SurfaceTag
+from sacrofem.anatomy.landmarks import find_anatomy
 from sacrofem.image.labels import HIP_LEFT, HIP_RIGHT, L5, SACRUM
 from sacrofem.image.phantom import PhantomSpec, make_phantom
 from sacrofem.image.phantom.curve import LENGTH_MM, along_and_behind, world
@@ -83,7 +85,7 @@ def test_sacrum_has_published_size(scan: Scan) -> None:
     height = np.linalg.norm(np.subtract(world(0, 0, 0), world(0, LENGTH_MM, 4)))
     assert 89 <= height <= 107
     s, t = along_and_behind(sacrum[:, 1], sacrum[:, 2])
-    plate = (s > 2) & (s < 5) & (t > 2) & (t < 28)
+    plate = (s > 1) & (s < 3) & (t > 2) & (t < 12)  # above the fillet between body and ala
     assert np.ptp(sacrum[plate, 0]) + voxel == pytest.approx(48.0, abs=2.0)
     middle = (s > 2) & (s < 5) & (np.abs(sacrum[:, 0]) < 3) & (t < 35)
     assert np.ptp(t[middle]) + voxel == pytest.approx(30.0, abs=2.0)
@@ -155,8 +157,70 @@ def test_auricular_surface_has_published_area(scan: Scan, hip: int) -> None:
     ]
     assert 10.0 <= np.linalg.norm(seen) / 100.0 <= 18.0
     levels = along_and_behind(*points_near(labels, sacrum & near)[:, 1:].T)[0]
-    assert np.percentile(levels, 1) < 10.0
-    assert 42.0 < np.percentile(levels, 99) < 65.0
+    assert np.percentile(levels, 1) < 12.0
+    assert 54.0 < np.percentile(levels, 99) < 65.0  # the middle of S3 is at 63
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_joint_is_ear_shaped_before_a_recess(scan: Scan, side: int) -> None:
+    """Protects: sacroiliac gap 2-4 mm in both limbs, over 6 mm at the tuberosity behind them."""
+    _, labels = scan
+    hip = labels.mask(HIP_LEFT if side > 0 else HIP_RIGHT)
+    away = ndimage.distance_transform_edt(~hip, sampling=labels.grid.spacing_mm)
+
+    def gap(s_mm: float, t_mm: float) -> float:
+        """Distance of the outermost sacrum at (s, t) to the hip, surface to surface."""
+        x = np.arange(30.0, 64.0, 0.25)
+        line = [index_of(labels.grid, side * v, s_mm, t_mm) for v in x]
+        last = max(k for k, voxel in enumerate(line) if labels.labels[voxel] == SACRUM)
+        return float(away[line[last]]) - labels.grid.spacing_mm[0]
+
+    for limb in ((12.0, 30.0), (18.0, 12.0), (30.0, 14.0), (40.0, 16.0), (50.0, 22.0)):
+        assert 1.0 < gap(*limb) < 4.0
+    assert gap(25.0, 33.0) > 6.0
+
+
+def test_articular_processes_are_short_and_stout(scan: Scan) -> None:
+    """Protects: tips 4-7 mm above the endplate; facets of 1.0-2.5 cm2 a side towards L5."""
+    _, labels = scan
+    x, y, z = points(labels, SACRUM).T
+    s, t = along_and_behind(y, z)
+    for side in (-1, 1):
+        process = (side * x > 12.0) & (side * x < 36.0) & (t > 34.0)
+        assert 4.0 < -s[process].min() < 7.0
+    anatomy = find_anatomy(labels)
+    assert anatomy.warnings == ()
+    for tag in (SurfaceTag.FACET_S1_LEFT, SurfaceTag.FACET_S1_RIGHT):
+        assert 100.0 < anatomy.area_mm2(tag) < 250.0
+
+
+def test_alae_fall_and_sweep_forwards(scan: Scan) -> None:
+    """Protects: S1 stands 3-6 mm proud of the alae, which fall outwards and are hollow in front."""
+    _, labels = scan
+    x, y, z = points(labels, SACRUM).T
+    s, t = along_and_behind(y, z)
+    top = [s[(np.abs(np.abs(x) - at) < 1) & (np.abs(t - 15) < 1)].min() for at in (28, 38, 46)]
+    assert 3.0 < top[0] - 0.5 * labels.grid.spacing_mm[2] < 6.0
+    assert top[0] + 1.0 < top[1] < top[2] - 1.0
+    level = np.abs(s - 24.0) < 1.0
+    front = [t[level & (np.abs(np.abs(x) - at) < 1)].min() for at in (0, 30, 48)]
+    assert front[1] > front[0] + 4.0
+    assert front[2] < front[1] - 3.0
+
+
+@pytest.mark.parametrize("level", range(1, 4))
+@pytest.mark.parametrize("side", [-1, 1])
+def test_lower_foramina_are_seen_through_from_behind(scan: Scan, level: int, side: int) -> None:
+    """Protects: S2 to S4 are straight through holes along the normal of the dorsal surface."""
+    _, labels = scan
+    foramen = FORAMINA[level]
+    depth = np.arange(-6.0, 50.0, 0.75)
+    free = 0
+    for x in np.arange(foramen.back_x_mm - 4.0, foramen.back_x_mm + 4.5, 0.5):
+        for s in np.arange(foramen.s_mm - 3.0, foramen.s_mm + 5.5, 0.5):
+            ray = [labels.labels[index_of(labels.grid, side * x, s, t)] for t in depth]
+            free += SACRUM not in ray
+    assert free * 0.5**2 > 10.0  # mm2 in the clear
 
 
 def points_near(labels: LabelMap, mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -117,7 +117,7 @@ def _tag_endplate(
         )
     normal, offset = symmetry_plane(surface, guess)
     for _ in range(2):
-        up = _mean_normal(surface, endplate)
+        up = _plane_normal(surface, endplate)
         weight = surface.areas_mm2 * endplate
         frame = make_frame(normal, offset, up, weight @ surface.centroids_mm / weight.sum())
         local = frame.to_local(surface.centroids_mm)
@@ -146,14 +146,17 @@ def sample_mask(labels: LabelMap, label: int, world_mm: FloatArray) -> NDArray[n
     return np.asarray(ndimage.map_coordinates(mask, index, order=1, mode="constant"))
 
 
-def _mean_normal(surface: BoneSurface, chosen: NDArray[np.bool_]) -> FloatArray:
-    """Area-weighted normal of a patch, its bent rim left out."""
-    weight = surface.areas_mm2 * chosen
-    mean = weight @ surface.normals
-    mean = mean / np.linalg.norm(mean)
-    flat = weight * (surface.normals @ mean > np.cos(np.radians(30.0)))
-    mean = flat @ surface.normals
-    return np.asarray(mean / np.linalg.norm(mean))
+def _plane_normal(surface: BoneSurface, chosen: NDArray[np.bool_]) -> FloatArray:
+    """Outward normal of the plane through a patch, by least squares, area-weighted.
+
+    The mean of the triangles' normals would lean towards the side whose bent rim was caught.
+    """
+    weight = surface.areas_mm2[chosen]
+    points = surface.centroids_mm[chosen]
+    offset = points - weight @ points / weight.sum()
+    normal = np.linalg.svd(np.sqrt(weight)[:, None] * offset, full_matrices=False)[2][2]
+    outward = np.sign(weight @ surface.normals[chosen] @ normal)
+    return np.asarray(outward * normal)
 
 
 def _tag_facets(

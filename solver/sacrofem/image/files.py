@@ -6,6 +6,7 @@ turns its ``[k, j, i]`` arrays into ``[i, j, k]`` and refuses what cannot be a C
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
@@ -28,14 +29,8 @@ def read_ct(path: Path) -> CtVolume:
             finite, or is not in HU.
     """
     values, grid = _read(path)
+    _require_finite(path)
     hu = values.astype(np.float32)
-    bad = ~np.isfinite(hu)
-    if bad.any():
-        place = tuple(int(n) for n in np.argwhere(bad)[0])
-        raise InputError(
-            f"{path}: {int(bad.sum())} voxels are not finite (the first at {place}); export the CT "
-            "again, or replace them by air (-1000 HU)."
-        )
     low, high = float(hu.min()), float(hu.max())
     if low > MOST_NEGATIVE_HU_AT_LEAST or high > LARGEST_HU:
         raise InputError(
@@ -102,6 +97,20 @@ def write_ct(path: Path, ct: CtVolume) -> None:
 def write_labels(path: Path, labels: LabelMap) -> None:
     """Write a label map as uint8 NIfTI."""
     _write(path, labels.labels, labels.grid)
+
+
+def _require_finite(path: Path) -> None:
+    """Look for NaN and infinity in the file itself: ITK's NIfTI reader turns them into 0."""
+    image = nibabel.load(path)
+    if not isinstance(image, nibabel.Nifti1Pair) or image.get_data_dtype().kind != "f":
+        return
+    bad = ~np.isfinite(np.asarray(image.dataobj))
+    if bad.any():
+        place = tuple(int(n) for n in np.argwhere(bad)[0])
+        raise InputError(
+            f"{path}: {int(bad.sum())} voxels are not finite (the first at {place}); export the CT "
+            "again, or replace them by air (-1000 HU)."
+        )
 
 
 def describe(grid: Grid) -> str:

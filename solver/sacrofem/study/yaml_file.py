@@ -46,7 +46,9 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
 def _explain(
     error: ValidationError, path: Path, data: Any, tree: yaml.Node | None, model: type[BaseModel]
 ) -> str:
-    first = error.errors(include_url=False)[0]
+    # An unknown word first: a field that is missing is often just misspelt.
+    found_errors = error.errors(include_url=False)
+    first = min(found_errors, key=lambda e: e["type"] != "extra_forbidden")
     loc = first["loc"]
     field = ".".join(str(part) for part in loc) or "the file"
     where = f"{path}, line {_line(tree, loc)}, {field}"

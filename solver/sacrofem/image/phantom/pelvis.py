@@ -37,7 +37,7 @@ BLADE_YZX = np.array([
 # The ilium from the side, in (y, z): iliac crest, posterior spines, greater sciatic notch, front.
 ILIUM_YZ = (
     (-61, 4), (-49, 19), (-33, 32), (-14, 42), (6, 45), (24, 41), (40, 32), (52, 20), (57, 8),
-    (57, -5), (52, -20), (45, -32), (36, -40), (25, -46), (17, -60), (14, -72), (-10, -76),
+    (57, -6), (54, -20), (49, -34), (41, -45), (31, -52), (22, -58), (15, -70), (-10, -76),
     (-36, -68), (-52, -56), (-57, -44), (-58, -32), (-64, -18), (-68, -4),
 )  # fmt: skip
 ROUND_MM = 5.0  # the outline above is drawn that far inside, so that its corners are round
@@ -77,7 +77,7 @@ def ilium(x: Array, y: Array, z: Array, gap_mm: float) -> Array:
         z / 25.0, 0.0, 1.0
     )
     # Behind, below the crest, the blade thickens into the joint face and runs along it.
-    facing = expit((y - 14.0) / 4.0) * expit((24.0 - z) / 5.0)
+    facing = expit((y - 10.0) / 3.5) * expit((24.0 - z) / 5.0)
     face = joint_face(y, z, gap_mm)
     # So far inside the face that the blend below leaves the face as it is.
     middle = middle + facing * (face + 0.5 * thickness - 7.0 - middle)
@@ -132,8 +132,8 @@ def vertebra_arch(x: Array, y: Array, z: Array) -> Array:
         ((15, 10, 26), (18, 24, 26), (7.0, 6.5)),  # pedicle
         ((21, 17, 26), (44, 24, 31), (6.0, 4.0)),  # transverse process
         ((19, 24, 27), (23, 31, 40), (6.0, 5.0)),  # superior articular process
-        ((18, 25, 24), (17, 34, 11), (5.5, 5.0)),  # pars
-        ((17, 35, 10), (18, 37, -4), (6.0, 6.5)),  # inferior articular process
+        ((18, 25, 24), (19, 33, 11), (5.5, 5.5)),  # pars
+        ((19.5, 32.5, 9), (19.8, 32.5, -5), (6.7, 6.5)),  # inferior articular process
         ((16, 33, 17), (2, 43, 10), (4.5, 4.5)),  # lamina
         ((0, 43, 11), (0, 63, 4), (4.5, 5.0)),  # spinous process
     )

@@ -50,7 +50,7 @@ def bones() -> tuple[Bone, ...]:
     left, right = [[2, -80, -160], [140, 70, 60]], [[-140, -80, -160], [-2, 70, 60]]
     return (
         Bone(SACRUM, sacral, tissue.sacral_marrow, _box([[-58, -18, -115], [58, 62, 40]])),
-        Bone(L5, lumbar, even(tissue.LUMBAR_HU), _box([[-52, -45, -12], [52, 45, 62]])),
+        Bone(L5, lumbar, even(tissue.LUMBAR_HU), _box([[-52, -45, -12], [52, 54, 62]])),
         Bone(HIP_LEFT, hip, even(tissue.HIP_HU), _box(left)),
         Bone(HIP_RIGHT, hip, even(tissue.HIP_HU), _box(right)),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import expit
 
 from sacrofem.image.phantom.curve import LENGTH_MM, along_and_behind, world
 from sacrofem.image.phantom.shapes import (
@@ -15,41 +16,57 @@ from sacrofem.image.phantom.shapes import (
     Profile,
     capsule,
     difference,
+    ellipsoid,
     intersection,
+    polygon,
     superellipse,
     union,
 )
 
 # Bodies: half width and depth in mm. S1 endplate 49 x 30, its waist 40 wide (40.3, PMC5799488).
-BODY_HALF_WIDTH = Profile((0, 24.5), (6, 22.5), (20, 20), (45, 16), (75, 13), (95, 11), (107, 7))
+BODY_HALF_WIDTH = Profile((0, 24.5), (6, 22.5), (20, 20), (45, 16), (75, 13), (95, 12), (107, 9))
 BODY_DEPTH = Profile((0, 30), (25, 24.5), (45, 18), (65, 13.5), (85, 10.5), (107, 8))
 # Lateral mass: its pelvic face lies behind that of the bodies in S1 (so that the promontory juts
-# out) and, 45 mm from the midline, in front of it from S2 on (hollow from side to side).
-PELVIC_RETREAT = Profile((10, 12), (24, 9), (40, 5.5), (62, 0))
-PELVIC_HOLLOW = Profile((0, 3), (30, 4), (50, 4.5), (65, 5), (85, 4), (107, 0))
+# out) and sweeps forwards by HOLLOW at 45 mm from the midline, as in the CT of an adult.
+PELVIC_RETREAT = Profile((0, 13), (10, 13), (24, 10.5), (40, 6), (62, 0))
+PELVIC_HOLLOW = Profile((0, 9), (24, 9), (40, 7), (65, 5), (85, 4), (107, 0))
 PELVIC_RIDGE = Profile(  # transverse lines where the discs fused
     (25, 0), (30, 1), (35, 0), (49, 0), (54, 1), (59, 0), (69, 0), (73, 0.9), (77, 0), (87, 0),
     (90, 0.8), (93, 0)
 )  # fmt: skip
 DORSAL_DEPTH = Profile(
-    (-10, 45), (10, 45), (30, 42), (45, 35), (60, 24), (75, 18), (90, 15), (107, 9)
+    (-10, 45), (10, 44.5), (30, 40.5), (45, 33.5), (60, 24), (75, 18), (90, 15), (107, 9)
 )
 DORSAL_GROOVE = Profile((10, 10), (45, 8), (70, 4), (90, 1.5))  # for multifidus, beside the crest
-DORSAL_FALL = Profile((10, 2), (35, 2), (55, 7), (80, 11), (107, 8))  # at 45 mm from the midline
+# Fall of the dorsal face at 45 mm from the midline.
+DORSAL_FALL = Profile((0, 2.5), (12, 2.5), (24, 6), (35, 4), (55, 7), (80, 11), (107, 8))
+LATERAL_CREST_AT = Profile((20, 33), (54, 30), (73, 26), (90, 23))  # beside the dorsal foramina
+LATERAL_CREST_MM = 1.5
 HALF_WIDTH = Profile(
-    (37, 66), (47, 55), (57, 46), (67, 38.5), (78, 33), (89, 29.5), (96, 23), (101, 14), (107, 9)
+    (44, 66), (55, 53), (63, 44), (70, 38), (78, 34), (89, 29.5), (95, 24), (101, 15), (107, 9)
 )  # fmt: skip
 CANAL_HALF_WIDTH = Profile((-20, 16), (0, 15.5), (30, 13), (60, 9), (90, 6), (107, 5))
 CANAL_DEPTH = Profile((-20, 16), (0, 15), (30, 12), (60, 8), (90, 5.5), (107, 5))
 # Spinous tubercles of the median crest: where, and how far behind the canal.
-TUBERCLES = ((13.0, 10.0), (38.0, 8.0), (59.0, 6.0), (77.0, 5.0))
+TUBERCLES = ((13.0, 10.0), (38.0, 8.0), (59.0, 6.0), (77.0, 4.0))
 LAMINA_MM = 4.5
 LAMINA_TOP_MM, HIATUS_MM = 5.0, 93.0  # the canal is roofed between; below is the sacral hiatus
+FACET_AT = (22.5, 5.0, 44.0)  # middle of the L5-S1 facet joint in (x, s, t), mm
 
 # The auricular plane x = AT + IN_Y * (y - AT_Y) + IN_Z * z: wider in front and above (keystone).
-AURICULAR_AT_MM, AURICULAR_AT_Y_MM = 55.6, 13.0
-AURICULAR_IN_Y, AURICULAR_IN_Z = -0.38, 0.08
+AURICULAR_AT_MM, AURICULAR_AT_Y_MM = 52.7, 13.0
+AURICULAR_IN_Y, AURICULAR_IN_Z = -0.36, 0.08
 AURICULAR_NORM = float(np.sqrt(1.0 + AURICULAR_IN_Y**2 + AURICULAR_IN_Z**2))
+WAVE_MM, WAVE_LENGTH_MM = 0.7, 36.0  # the joint's ridges and hollows
+# The ear-shaped joint in (s, t), after the CT of an adult: a long upper limb at S1, a short lower
+# one down to S3. With its edges rounded off by the sacrum's, it is 53 mm high along the sacrum
+# (56.2 +- 4.6, PMC5799488) and 14.5 cm2 (15.0 +- 2.4, Poilliot).
+EAR_ST = (
+    (1, 36), (4, 22), (9, 10), (17, 7), (28, 6), (40, 7), (49, 10), (55, 14), (58, 18), (57, 24),
+    (52, 29), (44, 31), (37, 27), (31, 22), (25, 22), (20, 27), (17, 34), (14, 39), (5, 40),
+)  # fmt: skip
+EAR_ROUND_MM = 2.0  # the outline above is drawn that far inside
+RECESS_MM, RECESS_OVER_MM = 8.0, 4.5  # how far the sacrum stands back behind the joint
 
 
 @dataclass(frozen=True)
@@ -75,8 +92,10 @@ FORAMINA = (
 
 
 def auricular_x(y: Array, z: Array) -> Array:
-    """Distance from the midline in mm of the sacrum's auricular plane."""
-    return AURICULAR_AT_MM + AURICULAR_IN_Y * (y - AURICULAR_AT_Y_MM) + AURICULAR_IN_Z * z
+    """Distance from the midline in mm of the sacrum's auricular surface, gently undulating."""
+    plane = AURICULAR_AT_MM + AURICULAR_IN_Y * (y - AURICULAR_AT_Y_MM) + AURICULAR_IN_Z * z
+    turn = 2.0 * np.pi / WAVE_LENGTH_MM
+    return plane + WAVE_MM * np.sin(turn * (y - 0.6 * z)) * np.cos(0.6 * turn * (z + 0.6 * y))
 
 
 def bodies(x: Array, s: Array, t: Array) -> Array:
@@ -93,19 +112,25 @@ def bodies(x: Array, s: Array, t: Array) -> Array:
 def lateral_masses(x: Array, y: Array, z: Array, s: Array, t: Array) -> Array:
     """Distance to alae and lateral masses: what fused from the ribs beside the bodies."""
     out = (x / 45.0) ** 2
-    groove = DORSAL_GROOVE(s) * np.exp(-((x / 21.0) ** 2))
+    groove = DORSAL_GROOVE(s) * np.exp(-((x / 23.0) ** 2))
+    groove = groove - LATERAL_CREST_MM * np.exp(-(((x - LATERAL_CREST_AT(s)) / 4.0) ** 2))
     front = PELVIC_RETREAT(s) - PELVIC_HOLLOW(s) * out - t
     back = t - DORSAL_DEPTH(s) + DORSAL_FALL(s) * out + groove
-    # The upper face slopes forwards and down (alar slope).
-    rim = 0.02 * np.maximum(x - 40.0, 0.0) ** 2 - 0.04 * (x - 24.0)
-    top = (30.0 + rim - 0.818 * t - s) / 1.3
-    # Behind the ear-shaped joint the sacrum falls back from the ilium (ligament pit).
-    pit = 21.0 - np.hypot(s - 14.0, t - 57.0)
-    side = (x - auricular_x(y, z)) / AURICULAR_NORM
-    side = side + 0.5 * np.maximum(pit, 0.0) ** 2 / (np.maximum(pit, 0.0) + 6.0)
-    side = intersection(side, x - HALF_WIDTH(s), 7.0)
-    mass = intersection(intersection(front, top, 5.0), intersection(back, side, 4.0), 8.0)
+    # The upper face slopes forwards and, ever steeper, outwards (alar slope).
+    wing = np.maximum(x - 24.0, 0.0)
+    top = (9.0 - 0.3 * t + 0.06 * wing + 0.008 * wing**2 - s) / 1.1
+    side = lateral_face(x, y, z, s, t)
+    side = intersection(side, x - HALF_WIDTH(s), 12.0)
+    mass = intersection(intersection(front, side, 10.0), intersection(back, top, 6.0), 9.0)
     return intersection(mass, s - LENGTH_MM + 5.0, 5.0)
+
+
+def lateral_face(x: Array, y: Array, z: Array, s: Array, t: Array) -> Array:
+    """Distance to the side: the joint's face, and set back behind it the sacral tuberosity."""
+    outside = np.maximum(polygon(s, t, EAR_ST) - EAR_ROUND_MM, 0.0)
+    behind = expit((t - 22.0) / 3.0)
+    recess = RECESS_MM * behind * (1.0 - np.exp(-((outside / RECESS_OVER_MM) ** 2)))
+    return (x - auricular_x(y, z)) / AURICULAR_NORM + recess
 
 
 def canal(x: Array, s: Array, t: Array, wider_mm: float = 0.0) -> Array:
@@ -135,14 +160,15 @@ def dorsal_wall(x: Array, y: Array, z: Array, s: Array, t: Array) -> Array:
 
 def facet_side(x: Array, s: Array, t: Array) -> Array:
     """Distance in mm behind the L5-S1 facet joint, whose normal looks back and inwards."""
-    return -0.6 * (x - 21.5) + 0.8 * (t - 45.0)
+    return -0.6 * (x - FACET_AT[0]) + 0.8 * (t - FACET_AT[2])
 
 
 def articular_processes(x: Array, y: Array, z: Array, s: Array, t: Array, gap_mm: float) -> Array:
-    """Distance to the superior articular processes of S1."""
-    root, tip = world(23.0, 9.0, 39.0), world(25.0, -9.0, 41.5)
-    process = capsule(x, y, z, root, tip, (8.0, 7.0))
-    return intersection(process, facet_side(x, s, t) + 0.5 * gap_mm, 1.5)
+    """Distance to the superior articular processes of S1: short and stout, cut by the facet."""
+    across = 0.8 * (x - FACET_AT[0]) + 0.6 * (t - FACET_AT[2])
+    behind = facet_side(x, s, t)
+    process = ellipsoid(across, behind, s, (1.0, -4.0, FACET_AT[1]), (9.5, 9.0, 11.0))
+    return intersection(process, behind + 0.5 * gap_mm, 1.5)
 
 
 def foramen(x: Array, y: Array, z: Array, level: Foramen) -> Array:

@@ -1,0 +1,116 @@
+"""Shared fixtures: a box of tetrahedra with joints, a coarse phantom bone, the real CT."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from sacrofem.anatomy.frame import SacralFrame
+from sacrofem.anatomy.joints import SurfaceTag
+from sacrofem.image.calibration import RhoQctK2HPO4
+from sacrofem.image.phantom import PhantomSpec, make_phantom
+from sacrofem.image.volume import CtVolume, LabelMap
+from sacrofem.mesh.bone_mesh import BoneMesh, boundary_facets
+from sacrofem.mesh.build import MeshedBone, build_mesh
+
+REAL_CT = Path(__file__).parents[2] / "shared" / "data" / "ct"
+#: Half the edge lengths of the box, in mm: left-right, front-back; and its height.
+BOX_HALF_MM, BOX_HEIGHT_MM = (30.0, 15.0), 40.0
+
+
+def _kuhn(cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """The unit cube in ``cells``^3 cubes of six tetrahedra."""
+    axis = np.linspace(0.0, 1.0, cells + 1)
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    i, j, k = (n.ravel() for n in np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"))
+    step = np.array([(cells + 1) ** 2, cells + 1, 1])
+    corner = np.stack([i, j, k], axis=1) @ step
+    tets = []
+    for first, second in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)):
+        third = 3 - first - second
+        way = np.cumsum([0, step[first], step[second], step[third]])
+        tet = corner[:, None] + way
+        # Odd permutations of the axes turn the tetrahedron inside out.
+        odd = (first, second, third) in ((0, 2, 1), (1, 0, 2), (2, 1, 0))
+        tets.append(tet[:, [1, 0, 2, 3]] if odd else tet)
+    return points, np.concatenate(tets).astype(np.int64)
+
+
+def make_box(cells: int = 4, density: float = 0.2) -> BoneMesh:
+    """A box: S1 endplate on top, auricular surfaces left and right, no facets."""
+    unit, tets = _kuhn(cells)
+    size = np.array([2 * BOX_HALF_MM[0], 2 * BOX_HALF_MM[1], BOX_HEIGHT_MM])
+    points = unit * size - [BOX_HALF_MM[0], BOX_HALF_MM[1], BOX_HEIGHT_MM]
+    facets, _ = boundary_facets(tets)
+    middle = points[facets].mean(axis=1)
+    tag = np.zeros(len(facets), dtype=np.int8)
+    tag[np.isclose(middle[:, 2], 0.0)] = SurfaceTag.ENDPLATE_S1
+    tag[np.isclose(middle[:, 0], BOX_HALF_MM[0])] = SurfaceTag.AURICULAR_LEFT
+    tag[np.isclose(middle[:, 0], -BOX_HALF_MM[0])] = SurfaceTag.AURICULAR_RIGHT
+    return BoneMesh(
+        points_mm=points,
+        tets=tets,
+        facets=facets,
+        facet_tag=tag,
+        density=RhoQctK2HPO4(np.full(len(tets), density)),
+        frame=SacralFrame(np.zeros(3), *np.eye(3)),
+        lateral_mass_mm={
+            "left": np.array([15.0, 0.0, -20.0]),
+            "right": np.array([-15.0, 0.0, -20.0]),
+        },
+        foramen_s1_mm={"left": np.array([8.0, 0, -30]), "right": np.array([-8.0, 0, -30])},
+        label_ml=float(np.prod(size)) / 1000.0,
+        warnings=(),
+    )
+
+
+@pytest.fixture(scope="session")
+def box() -> Callable[..., BoneMesh]:
+    """Maker of boxes; see :func:`make_box`."""
+    return make_box
+
+
+@pytest.fixture(scope="session")
+def phantom_images() -> tuple[CtVolume, LabelMap]:
+    """The phantom at 2 mm, without texture and noise: mirror-symmetric."""
+    return make_phantom(PhantomSpec(voxel_mm=(2.0, 2.0, 2.0), noise_hu=0.0, texture_hu=0.0))
+
+
+@pytest.fixture(scope="session")
+def phantom_bone(phantom_images: tuple[CtVolume, LabelMap]) -> MeshedBone:
+    """A coarse mesh of the phantom: 5 mm edges."""
+    return build_mesh(*phantom_images, edge_mm=5.0)
+
+
+@pytest.fixture(scope="session")
+def phantom_bone_on_all(request: pytest.FixtureRequest) -> MeshedBone:
+    """The phantom bone of rank 0 on every rank: the mesher is not run once a rank."""
+    comm = MPI.COMM_WORLD
+    root = comm.rank == 0
+    return comm.bcast(request.getfixturevalue("phantom_bone") if root else None, root=0)
+
+
+@pytest.fixture(scope="session")
+def real_ct() -> tuple[Path, Path]:
+    """The shared CT and its labels; tests that need them skip where they are not."""
+    ct, labels = (
+        REAL_CT / name for name in ("sacrum_pelvis_ct.nii.gz", "sacrum_pelvis_labels.nii.gz")
+    )
+    if not ct.is_file():
+        pytest.skip("the real CT is not here")
+    return ct, labels
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder for meshes of this test alone; compiled forms stay in the user's cache."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    (base / "fenics").mkdir(parents=True, exist_ok=True)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "fenics").symlink_to(base / "fenics")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache
