@@ -1,0 +1,149 @@
+"""Make the tables and pictures of the documentation: ``./with-env python docs/make.py``.
+
+Runs the main scenario on the phantom, on one rank and on two, and with ``--ct`` and ``--labels`` on
+other images as well; writes ``docs/benchmarks.md`` and ``docs/images/``. Meshes are made anew.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
+from sacrofem.report.figures import density_slices, difference_slices, png
+from sacrofem.report.scene import treatment_scene
+from sacrofem.report.view import view_of
+from sacrofem.study.run import run_scenario
+from sacrofem.study.scenario import read_recipe, read_scenario
+
+ROOT = Path(__file__).parents[1]
+SCENARIO = ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml"
+STAGES = ("image", "mesh", "model", "treatment", "solve", "measure")
+
+
+def run(name: str, images: list[str], ranks: int, out: Path) -> dict[str, Any]:
+    """One run from empty caches; its summary with the time on the clock."""
+    launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    command = [*launch, sys.executable, "-m", "sacrofem", "run", str(SCENARIO)]
+    start = time.perf_counter()
+    subprocess.run([*command, "--out", str(out), *images], check=True)
+    summary = json.loads((out / "summary.json").read_text())
+    return summary | {"name": name, "clock": time.perf_counter() - start}
+
+
+def row(cells: list[str]) -> str:
+    """One row of a Markdown table."""
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def columns(rows: dict[str, list[str]], names: list[str]) -> str:
+    """A Markdown table with a column for each run."""
+    head = row(["", *names]) + row(["---"] * (len(names) + 1))
+    return head + "".join(row([label, *cells]) for label, cells in rows.items())
+
+
+def benchmark(runs: list[dict[str, Any]]) -> str:
+    """Sizes, times and solver figures of all runs."""
+    solves = [
+        [arm[state] for arm in run["arms"].values() for state in ("intact", "lesion", "treated")]
+        for run in runs
+    ]
+    mesh = [run["mesh"] for run in runs]
+    rows = {
+        "ranks": [str(run["ranks"]) for run in runs],
+        "nodes": [f"{m['nodes']:,}" for m in mesh],
+        "tetrahedra": [f"{m['cells']:,}" for m in mesh],
+        "degrees of freedom (P2)": [f"{m['dofs']:,}" for m in mesh],
+        "mesh volume, ml": [f"{m['volume_ml']:.2f}" for m in mesh],
+        "label volume, ml": [f"{m['label_volume_ml']:.2f}" for m in mesh],
+        "quality, minimum": [f"{m['quality_min']:.2f}" for m in mesh],
+        "quality, 1st percentile": [f"{m['quality_p01']:.2f}" for m in mesh],
+        "iterations": [
+            f"{min(s['iterations'] for s in some)} to {max(s['iterations'] for s in some)}"
+            for some in solves
+        ],
+        "largest relative residual": [f"{max(s['residual'] for s in x):.1e}" for x in solves],
+        "largest equilibrium error": [
+            f"{max(s['equilibrium_error'] for s in x):.1e}" for x in solves
+        ],
+    }
+    for stage in STAGES:
+        rows[f"{stage}, s"] = [
+            f"{run['seconds'][stage]:.1f}" if stage in run["seconds"] else "cached" for run in runs
+        ]
+    rows["whole command with report, s"] = [f"{run['clock']:.0f}" for run in runs]
+    rows["peak memory of all ranks, GB"] = [f"{run['peak_memory_GB']:.1f}" for run in runs]
+    return columns(rows, [run["name"] for run in runs])
+
+
+def results(runs: list[dict[str, Any]]) -> str:
+    """What the comparison says on each input."""
+    text = ""
+    for run in runs:
+        arms = run["arms"]
+        rows = {
+            "lesion, ml": [f"{a['lesion_ml']:.3f}" for a in arms.values()],
+            "cement in bone, ml": [f"{a['cement_ml']:.3f}" for a in arms.values()],
+            "leak, ml": [f"{a['leak_ml']:.3f}" for a in arms.values()],
+        }
+        for state in ("intact", "lesion", "treated"):
+            states = [a[state] for a in arms.values()]
+            rows[f"stiffness {state}, N/mm"] = [f"{s['stiffness_N_per_mm']:.1f}" for s in states]
+            rows[f"share left {state}, %"] = [f"{100 * s['load_share_left']:.2f}" for s in states]
+        for name, label in (("von_mises_mean", "mean"), ("von_mises_p95", "95th percentile")):
+            rows[f"relief in the rim, {label}, %"] = [
+                f"{100 * a['relief']['rim'][name]:.1f}" for a in arms.values()
+            ]
+        text += f"### {run['name']}\n\n" + columns(rows, list(arms)) + "\n"
+    return text
+
+
+def pictures() -> None:
+    """The pictures of the README, from the mesh that the last run left in the cache."""
+    scenario = read_scenario(SCENARIO)
+    view = view_of(run_scenario(scenario, read_recipe(scenario.mesh), MPI.COMM_SELF))
+    images = ROOT / "docs" / "images"
+    images.mkdir(exist_ok=True)
+    for name, figure in (
+        ("treatment", treatment_scene(view)),
+        ("density", density_slices(view)),
+        ("difference", difference_slices(view)),
+    ):
+        (images / f"{name}.png").write_bytes(png(figure, dpi=80))
+
+
+def main() -> None:
+    """Run, then write tables and pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ct", type=Path, help="another CT (NIfTI, HU)")
+    parser.add_argument("--labels", type=Path, help="its label map")
+    given = parser.parse_args()
+    inputs = {"phantom, 1.5 mm": []}
+    if given.ct and given.labels:
+        inputs["CT given"] = ["--ct", str(given.ct), "--labels", str(given.labels)]
+    runs = []
+    with tempfile.TemporaryDirectory(prefix="sacrofem-docs-") as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        for name, images in inputs.items():
+            for ranks in (1, 2):
+                title = f"{name}, {ranks} rank{'s' * (ranks > 1)}"
+                runs.append(run(title, images, ranks, Path(folder) / "out"))
+        pictures()
+    versions = ", ".join(f"{k} {v}" for k, v in runs[0]["versions"].items() if k != "code")
+    text = (
+        "# Measured figures\n\nMade by `./with-env python docs/make.py`; not edited by hand. "
+        f"Machine: {os.cpu_count()} cores. {versions}.\n\nCompiled forms and meshes were not "
+        "cached, except the mesh where 'cached' stands.\n\n## Sizes and times\n\n"
+        f"{benchmark(runs)}\n## Results\n\nForce 500 N, lesion 7.1 ml in the right lateral mass, "
+        f"6 ml of cement.\n\n{results(runs[::2])}"
+    )
+    (ROOT / "docs" / "benchmarks.md").write_text(text.rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
