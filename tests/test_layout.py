@@ -10,7 +10,18 @@ import sacrofem
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "solver" / "sacrofem"
-ROOMS = ("image", "anatomy", "mesh", "treatment", "mechanics", "measure", "study", "report", "cli")
+ROOMS = (
+    "image",
+    "anatomy",
+    "mesh",
+    "treatment",
+    "mechanics",
+    "measure",
+    "study",
+    "report",
+    "cli",
+    "__main__",
+)
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

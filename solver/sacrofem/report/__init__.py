@@ -1,0 +1,1 @@
+"""Tables, figures, 3-D pictures and the HTML page of a finished scenario."""

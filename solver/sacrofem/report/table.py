@@ -1,0 +1,155 @@
+"""The comparison of the arms as tables, from ``summary.json`` alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sacrofem.measure.stress_relief import RIM_MM
+from sacrofem.report.digits import DASH, change_percent, fixed, is_number, percent, signed
+
+Summary = Mapping[str, Any]
+#: Below this change of the rim stress by the lesion, relative to the intact state, a restoration
+#: would be a ratio of two small differences and is not shown.
+LESION_EFFECT_AT_LEAST = 0.01
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: What it compares.
+        columns: Heads of all columns, the first ``labels`` of them name the row.
+        rows: One text a column each.
+        labels: Number of columns that name the row.
+        note: What the reader must know to read it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    labels: int
+    note: str
+
+
+def comparison_table(summary: Summary) -> str:
+    """The comparison as aligned plain text, from the values of a ``summary.json``."""
+    parts = [str(summary["title"]), *(_text(table) for table in tables(summary))]
+    return "\n\n".join(parts)
+
+
+def tables(summary: Summary) -> tuple[Table, Table]:
+    """The whole bone by state and arm, and the rim of each arm by state."""
+    return _whole_bone(summary), _rim(summary)
+
+
+def restoration(states: Mapping[str, Mapping[str, float | None]], field: str) -> float | None:
+    """``(lesion - treated) / (lesion - intact)``: 1 is back to the intact bone.
+
+    None where the lesion changes too little to divide by, see :data:`LESION_EFFECT_AT_LEAST`.
+    """
+    intact, lesion, treated = (states[name].get(field) for name in ("intact", "lesion", "treated"))
+    if intact is None or lesion is None or treated is None:
+        return None
+    effect = lesion - intact
+    if not abs(effect) >= LESION_EFFECT_AT_LEAST * abs(intact):
+        return None
+    return (lesion - treated) / effect
+
+
+def load_shares(state: Mapping[str, float | None]) -> tuple[str, str]:
+    """Left and right share in percent, rounded so that they add up as the numbers do."""
+    left, right = state.get("load_share_left"), state.get("load_share_right")
+    if left is None or right is None or not (is_number(left) and is_number(right)):
+        return percent(left), percent(right)
+    shown = round(100.0 * left, 1)
+    return fixed(shown, 1), fixed(round(100.0 * (left + right), 1) - shown, 1)
+
+
+def _whole_bone(summary: Summary) -> Table:
+    arms = summary["arms"]
+    first = next(iter(arms.values()))
+    # These two states have no cement: they are the same for every arm.
+    states = [first["intact"], first["lesion"], *(arm["treated"] for arm in arms.values())]
+    lesion = first["lesion"].get("stiffness_N_per_mm")
+    stiffness = [state.get("stiffness_N_per_mm") for state in states]
+    shares = [load_shares(state) for state in states]
+
+    def of_arms(show: Callable[[Mapping[str, Any]], str], before: str = DASH) -> tuple[str, ...]:
+        return (DASH, before, *(show(arm) for arm in arms.values()))
+
+    def of_path(field: str, digits: int) -> tuple[str, ...]:
+        return of_arms(lambda arm: fixed((arm.get("path") or {}).get(field), digits))
+
+    changes = [signed(change_percent(value, lesion), 1) for value in stiffness]
+    rows = (
+        ("Stiffness at the S1 endplate, N/mm", *(fixed(value, 0) for value in stiffness)),
+        ("  change to the lesion state, %", changes[0], DASH, *changes[2:]),
+        ("Load share of the left SI joint, %", *(left for left, _ in shares)),
+        ("Load share of the right SI joint, %", *(right for _, right in shares)),
+        ("Lesion, ml", DASH, fixed(first.get("lesion_ml"), 2), *[DASH] * len(arms)),
+        ("Cement in the bone, ml", *of_arms(lambda arm: fixed(arm.get("cement_ml"), 2))),
+        ("Cement outside the bone (leak), ml", *of_arms(lambda arm: fixed(arm.get("leak_ml"), 2))),
+        ("Path: length in bone, mm", *of_path("length_in_bone_mm", 1)),
+        ("Path: angle to the sagittal plane, deg", *of_path("sagittal_angle_deg", 1)),
+        ("Path: clearance to the bone's surface, mm", *of_path("clearance_mm", 1)),
+    )
+    return Table(
+        "The whole bone, by state; every arm is the state after its treatment.",
+        ("", "intact", "lesion", *arms),
+        rows,
+        1,
+        "Load share: part of the load along gravity. Angle: positive when the entry is lateral of "
+        "the target. Clearance: smallest distance beyond the entry zone.",
+    )
+
+
+def _rim(summary: Summary) -> Table:
+    rows = []
+    for name, arm in summary["arms"].items():
+        relief = (arm.get("relief") or {}).get("rim") or {}
+        for label, word in (("mean", "mean"), ("95th percentile", "p95")):
+            field = f"rim_von_mises_{word}_MPa"
+            values = [arm[state].get(field) for state in ("intact", "lesion", "treated")]
+            rows.append(
+                (
+                    name,
+                    label,
+                    *(fixed(value, 3) for value in values),
+                    percent(relief.get(f"von_mises_{word}")),
+                    percent(restoration(arm, field), 0),
+                )
+            )
+    return Table(
+        f"The rim: sound bone within {RIM_MM:g} mm of the lesion, von Mises stress in MPa.",
+        ("arm", "over the rim", "intact", "lesion", "treated", "relief, %", "restoration, %"),
+        tuple(rows),
+        2,
+        "Each arm's rim leaves out the cells of its own cement, so the rims differ: compare the "
+        "states of one arm in MPa, and the arms by relief. Relief = 1 - treated/lesion. "
+        "Restoration = (lesion - treated)/(lesion - intact); above 100 the bone carries less than "
+        "when intact.",
+    )
+
+
+def _text(table: Table) -> str:
+    lines = [table.columns, *table.rows]
+    width = [max(len(line[i]) for line in lines) for i in range(len(table.columns))]
+    text = [table.title]
+    for line in lines:
+        cells = [
+            cell.ljust(width[i]) if i < table.labels else cell.rjust(width[i])
+            for i, cell in enumerate(line)
+        ]
+        text.append("  ".join(cells).rstrip())
+    text.insert(2, "-" * (sum(width) + 2 * (len(width) - 1)))
+    return "\n".join([*text, *_wrapped(table.note)])
+
+
+def _wrapped(note: str, width: int = 96) -> list[str]:
+    lines = [""]
+    for word in note.split():
+        if len(lines[-1]) + len(word) + 1 > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines

@@ -1,0 +1,168 @@
+"""A summary, a scenario and a box of bone that need no solver."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sacrofem.anatomy.frame import SacralFrame
+from sacrofem.image.calibration import RhoQctK2HPO4
+from sacrofem.mechanics.materials import MaterialParameters, lesion_modulus, treated_modulus
+from sacrofem.mesh.bone_mesh import BoneMesh, boundary_facets
+from sacrofem.mesh.tissue_grid import BONE, TissueGrid
+from sacrofem.report.view import ArmView, BoneView
+from sacrofem.study.scenario import Scenario
+from sacrofem.treatment.access_path import short_axis
+from sacrofem.treatment.balloon import fill_balloon
+from sacrofem.treatment.lesion import place_lesion
+
+#: Corners of the box of bone, frame coordinates, in mm: wider to the back than to the front.
+LOW, HIGH = np.array([-50.0, -20.0, -60.0]), np.array([50.0, 30.0, 0.0])
+EDGE_MM = 5.0
+
+
+def _state(stiffness: float, left: float, mean: float, p95: float) -> dict[str, float]:
+    return {
+        "stiffness_N_per_mm": stiffness,
+        "load_share_left": left,
+        "load_share_right": 1.0 - left,
+        "rim_von_mises_mean_MPa": mean,
+        "rim_von_mises_p95_MPa": p95,
+        "equilibrium_error": 1e-12,
+        "iterations": 30,
+        "residual": 7e-11,
+    }
+
+
+def _arm(mean: float, leak_ml: float) -> dict[str, Any]:
+    return {
+        "key": "0123456789abcdef0123456789abcdef",
+        "lesion_ml": 7.1,
+        "cement_ml": 6.0,
+        "leak_ml": leak_ml,
+        "intact": _state(2000.0, 0.5, 0.20, 0.50),
+        "lesion": _state(1900.0, 0.52, 0.25, 0.60),
+        "treated": _state(1995.0, 0.5049, mean, 0.45),
+        "relief": {"rim": {"von_mises_mean": 1.0 - mean / 0.25, "von_mises_p95": 0.25}},
+        "path": {
+            "approach": "short axis",
+            "length_in_bone_mm": 19.0,
+            "sagittal_angle_deg": -15.0,
+            "clearance_mm": 7.8,
+        },
+    }
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    """A scenario of two arms with a lesion on the right."""
+    return Scenario.model_validate(
+        {
+            "title": "A lesion",
+            "mesh": "recipe.yaml",
+            "lesions": [{"site": "lateral mass right", "volume_ml": 7.1}],
+            "arms": [
+                {"name": name, "fill": {"technique": name, "cement_ml": 6.0}}
+                for name in ("balloon", "vertebroplasty")
+            ],
+        }
+    )
+
+
+@pytest.fixture
+def summary(scenario: Scenario) -> dict[str, Any]:
+    """The values of a ``summary.json`` of that scenario."""
+    return {
+        "schema": 1,
+        "title": scenario.title,
+        "mesh": {
+            "nodes": 19189,
+            "cells": 90069,
+            "dofs": 407769,
+            "volume_ml": 223.76,
+            "label_volume_ml": 223.58,
+            "quality_min": 0.28,
+            "quality_p01": 0.65,
+            "clamped_density_ml": 3.4,
+            "sha256": "ab" * 32,
+            "from_cache": True,
+        },
+        "arms": {"balloon": _arm(0.20, 0.0), "vertebroplasty": _arm(0.21, 0.125)},
+        "warnings": [],
+        "seconds": {"mesh": 52.1, "solve": 26.8},
+        "peak_memory_GB": 1.12,
+        "ranks": 1,
+        "inputs": {
+            "ct": "cd" * 32,
+            "labels": "ef" * 32,
+            "scenario": scenario.model_dump(mode="json", exclude={"mesh"}),
+        },
+        "versions": {"sacrofem": "0.1.0", "python": "3.13.5"},
+    }
+
+
+def _box() -> tuple[np.ndarray, np.ndarray]:
+    """Points and tetrahedra of a box: six to a cube, all about the cube's diagonal."""
+    count = np.rint((HIGH - LOW) / EDGE_MM).astype(int)
+    index = np.stack(np.meshgrid(*(np.arange(n + 1) for n in count), indexing="ij"), axis=-1)
+    number = np.arange(index[..., 0].size).reshape(count + 1)
+    tets = []
+    for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)):
+        corner, walk = np.zeros(3, dtype=int), []
+        for axis in (None, *order):
+            if axis is not None:
+                corner[axis] = 1
+            i, j, k = (slice(corner[a], corner[a] + count[a]) for a in range(3))
+            walk.append(number[i, j, k].ravel())
+        tets.append(np.stack(walk, axis=1))
+    cells = np.concatenate(tets)
+    points = LOW + EDGE_MM * index.reshape(-1, 3)
+    a, b, c, d = (points[cells[:, n]] for n in range(4))
+    flipped = np.einsum("ij,ij->i", np.cross(b - a, c - a), d - a) < 0
+    cells[flipped] = cells[flipped][:, [0, 2, 1, 3]]
+    return points, cells
+
+
+def make_view(side: str) -> BoneView:
+    """A box of bone with a lesion on one side, one balloon and a made-up stress."""
+    points, tets = _box()
+    centroids = points[tets].mean(axis=1)
+    frame = SacralFrame(np.zeros(3), *np.eye(3))
+    mesh = BoneMesh(
+        points_mm=points,
+        tets=tets,
+        facets=boundary_facets(tets)[0],
+        facet_tag=np.zeros(len(boundary_facets(tets)[0]), dtype=np.int8),
+        density=RhoQctK2HPO4(0.2 + 0.001 * centroids[:, 2]),
+        frame=frame,
+        lateral_mass_mm={s: np.array([x, 5.0, -20.0]) for s, x in (("left", 30), ("right", -30))},
+        foramen_s1_mm={s: np.array([x, 5.0, -35.0]) for s, x in (("left", 20), ("right", -20))},
+        label_ml=300.0,
+        warnings=(),
+    )
+    shape = tuple((HIGH - LOW + 17).astype(int))
+    local = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) + LOW - 8.0
+    bone = ((local >= LOW) & (local <= HIGH)).all(axis=-1)
+    density = RhoQctK2HPO4(np.where(bone, 0.2, 0.0))
+    tissue = TissueGrid(LOW - 8.0, 1.0, (BONE * bone).astype(np.uint8), density)
+    lesion = place_lesion(mesh, side, 7.1)
+    path = short_axis(mesh, tissue, lesion)
+    fill = fill_balloon(mesh, lesion, path, 6.0)
+    stress = 0.5 + 0.004 * centroids[:, 2]
+    materials = MaterialParameters()
+    arm = ArmView(
+        "balloon",
+        path,
+        fill.inside,
+        fill.fraction,
+        treated_modulus(mesh, fill, materials).young_MPa,
+        0.9 * stress,
+    )
+    young = lesion_modulus(mesh, lesion, materials).young_MPa
+    return BoneView(mesh, tissue, lesion, young, stress, (arm,))
+
+
+@pytest.fixture(scope="session")
+def views() -> dict[str, BoneView]:
+    """The box with its lesion on the left and on the right."""
+    return {side: make_view(side) for side in ("left", "right")}
