@@ -9,11 +9,21 @@ from sacrofem.errors import InputError
 from sacrofem.image.calibration import RhoQctK2HPO4
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.mesh.tissue_grid import BONE
-from sacrofem.treatment.access_path import AccessPath, short_axis
+from sacrofem.treatment.access_path import (
+    TIP_CLEARANCE_MM,
+    AccessPath,
+    advance,
+    short_axis,
+)
 from sacrofem.treatment.balloon import SHELL_MM, fill_balloon, inflation_centres
 from sacrofem.treatment.cement import CementFill
 from sacrofem.treatment.lesion import Lesion, place_lesion
-from sacrofem.treatment.vertebroplasty import VOID_MOBILITY, fill_vertebroplasty, mobility
+from sacrofem.treatment.vertebroplasty import (
+    VOID_FRACTION,
+    fill_vertebroplasty,
+    mobility,
+    relative_mobility,
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +102,29 @@ def test_path_enters_from_behind_and_stays_in_bone(
     assert path.clearance_mm > 2.0
 
 
+@pytest.mark.parametrize("beyond_mm", [0.0, 4.0, 500.0])
+def test_an_advanced_tip_stays_on_its_line_and_in_the_bone(
+    phantom_bone: MeshedBone, path: AccessPath, beyond_mm: float
+) -> None:
+    further = advance(phantom_bone.mesh, phantom_bone.tissue, path, beyond_mm)
+    moved = further.target_mm - path.target_mm
+    length = np.linalg.norm(moved)
+    np.testing.assert_allclose(moved, length * path.direction, atol=1e-9)
+    assert length == pytest.approx(beyond_mm) if beyond_mm < 100 else 1.0 < length < 60.0
+    assert further.length_in_bone_mm == pytest.approx(path.length_in_bone_mm + length)
+    assert further.clearance_mm >= TIP_CLEARANCE_MM
+
+
+def test_front_starts_at_the_tip_and_not_at_the_lesions_centre(
+    phantom_bone: MeshedBone, lesion: Lesion, path: AccessPath
+) -> None:
+    mesh, tissue = phantom_bone.mesh, phantom_bone.tissue
+    further = advance(mesh, tissue, path, 5.0)
+    made = fill_vertebroplasty(mesh, tissue, lesion, further, 0.5)
+    middle = lesion.samples.points_mm[made.inside].mean(axis=0)
+    assert np.linalg.norm(middle - further.target_mm) < 2.0
+
+
 def test_balloon_cavity_is_the_union_of_its_inflations(
     phantom_bone: MeshedBone, lesion: Lesion, path: AccessPath
 ) -> None:
@@ -157,7 +190,7 @@ def test_mobility_is_highest_in_voids_and_zero_in_cortex(phantom_bone: MeshedBon
     tissue = phantom_bone.tissue
     speed = mobility(tissue, np.zeros(tissue.tissue.shape, dtype=bool))
     bone = tissue.tissue == BONE
-    assert speed[bone].max() <= VOID_MOBILITY
+    assert speed[bone].max() <= relative_mobility(VOID_FRACTION)
     assert (speed[bone] == 0.0).mean() > 0.05
     inner = bone & (speed > 0)
     dense = tissue.density.g_per_cm3 > 0.25

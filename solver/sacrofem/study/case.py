@@ -29,11 +29,11 @@ from sacrofem.mechanics.supports import JointSprings, cartilage_springs
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.study.provenance import CASE_ROOMS, Stopwatch, sha256_of_code, sha256_of_value
 from sacrofem.study.scenario import ArmSpec, LesionSpec, Scenario
-from sacrofem.treatment.access_path import AccessPath, short_axis
+from sacrofem.treatment.access_path import AccessPath, advance, short_axis
 from sacrofem.treatment.balloon import fill_balloon
 from sacrofem.treatment.cement import CementFill
 from sacrofem.treatment.lesion import Lesion, place_lesion
-from sacrofem.treatment.vertebroplasty import fill_vertebroplasty
+from sacrofem.treatment.vertebroplasty import TIP_BEYOND_CENTRE_OF_RADIUS, fill_vertebroplasty
 
 STATES = ("intact", "lesion", "treated")
 
@@ -171,6 +171,7 @@ def _treatment(bone: MeshedBone, lesion: Lesion, arm: ArmSpec) -> Treatment:
     path = short_axis(bone.mesh, bone.tissue, lesion)
     if arm.fill.technique == "balloon":
         return Treatment(path, fill_balloon(bone.mesh, lesion, path, arm.fill.cement_ml))
+    path = advance(bone.mesh, bone.tissue, path, TIP_BEYOND_CENTRE_OF_RADIUS * lesion.radius_mm)
     fill = fill_vertebroplasty(bone.mesh, bone.tissue, lesion, path, arm.fill.cement_ml)
     return Treatment(path, fill)
 

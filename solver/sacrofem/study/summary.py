@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sacrofem.mechanics.materials import clamped_ml
+from sacrofem.mesh.bone_mesh import BoneMesh
 from sacrofem.mesh.quality import mesh_quality
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
 from sacrofem.study.provenance import versions
@@ -12,6 +13,8 @@ from sacrofem.study.run import ScenarioResult
 
 #: Raised when a field changes its meaning or goes away; new fields do not raise it.
 SCHEMA = 1
+#: Part of the bone with clamped density above which the run says so.
+CLAMPED_TOLD_ABOVE = 0.05
 
 
 def summary(result: ScenarioResult) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
             "from_cache": result.patient.from_cache,
         },
         "arms": {case.arm: _arm(case) for case in result.cases},
-        "warnings": list(mesh.warnings),
+        "warnings": [*mesh.warnings, *_density_warning(mesh)],
         "seconds": {name: round(spent, 3) for name, spent in result.seconds.items()},
         "peak_memory_GB": result.peak_memory_GB,
         "ranks": result.ranks,
@@ -44,6 +47,17 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
         },
         "versions": versions(),
     }
+
+
+def _density_warning(mesh: BoneMesh) -> list[str]:
+    """A word where much of the bone had no density that the law accepts."""
+    part = clamped_ml(mesh) / mesh.volume_ml
+    if part <= CLAMPED_TOLD_ABOVE:
+        return []
+    return [
+        f"{clamped_ml(mesh):.1f} ml ({100 * part:.0f} %) of the bone has a density outside the law's "
+        "range and was clamped: fatty marrow, or a calibration that does not fit this scanner"
+    ]
 
 
 def write_summary(path: Path, values: dict[str, Any]) -> None:

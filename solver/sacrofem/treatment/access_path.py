@@ -1,6 +1,6 @@
 """Access paths: straight needle tracks from the skin side through the bone to a target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ RAY_STEP_MM = 0.5
 GAP_MM = 2.0
 #: Clearance counts deeper than this under the entry: at the entry it is zero by nature.
 ENTRY_ZONE_MM = 8.0
+#: Smallest distance that a needle tip keeps to the outside of the bone, in mm.
+TIP_CLEARANCE_MM = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,32 @@ def short_axis(mesh: BoneMesh, tissue: TissueGrid, lesion: Lesion) -> AccessPath
             "foramen or the canal; choose another side or a smaller lesion."
         )
     return max(found, key=lambda path: path.clearance_mm)
+
+
+def advance(mesh: BoneMesh, tissue: TissueGrid, path: AccessPath, beyond_mm: float) -> AccessPath:
+    """The path with its tip moved on along its own direction, as far as the bone allows.
+
+    Args:
+        mesh: Bone mesh.
+        tissue: Its tissue grid.
+        path: The path.
+        beyond_mm: Wanted distance beyond the target; the tip stops where it would come nearer than
+            ``TIP_CLEARANCE_MM`` to the outside of the bone.
+    """
+    depth = ndimage.distance_transform_edt(tissue.tissue == BONE) * tissue.step_mm
+    further = np.arange(0.0, beyond_mm + 1e-9, RAY_STEP_MM)
+    points = mesh.frame.to_local(path.target_mm + further[:, None] * path.direction)
+    index = np.rint(tissue.index_of(points)).astype(int)
+    index = np.clip(index, 0, np.array(tissue.tissue.shape) - 1)
+    left = depth[tuple(index.T)]
+    blocked = np.flatnonzero(left < TIP_CLEARANCE_MM)
+    last = max(int(blocked[0]) - 1, 0) if len(blocked) else len(further) - 1
+    return replace(
+        path,
+        target_mm=path.target_mm + further[last] * path.direction,
+        length_in_bone_mm=path.length_in_bone_mm + float(further[last]),
+        clearance_mm=min(path.clearance_mm, float(left[: last + 1].min())),
+    )
 
 
 def _ray(

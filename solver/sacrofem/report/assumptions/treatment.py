@@ -129,10 +129,17 @@ def _vertebroplasty() -> list[Assumption]:
         ),
         Assumption(
             group,
-            "Mobility in a lesion or void, against trabecular bone",
-            show(flow.VOID_MOBILITY),
+            "Bone volume fraction below which tissue is a void",
+            show(flow.VOID_FRACTION),
             "1",
-            "pressures of injections with and without a void (JOSR 2015;10:20)",
+            "lowest in biopsies 0.057 (Kinzl 2011)",
+        ),
+        Assumption(
+            group,
+            "Mobility in tumour, against a void",
+            show(flow.TUMOUR_OF_VOID),
+            "1",
+            "peak pressures in a simulated metastasis with and without a void (JOSR 2015;10:20)",
         ),
         Assumption(
             group,
@@ -147,6 +154,13 @@ def _vertebroplasty() -> list[Assumption]:
             str(flow.CORTEX_VOXELS),
             "voxels of the flow grid",
             CHOICE,
+        ),
+        Assumption(
+            group,
+            "Needle tip beyond the lesion's centre, at most",
+            show(flow.TIP_BEYOND_CENTRE_OF_RADIUS),
+            "lesion radii",
+            f"withdrawn during injection (Tian 2019); {CHOICE}",
         ),
         Assumption(
             group, "Deposit at the needle tip, radius", show(flow.TIP_RADIUS_MM), "mm", CHOICE
