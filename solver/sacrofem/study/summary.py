@@ -55,8 +55,8 @@ def _density_warning(mesh: BoneMesh) -> list[str]:
     if part <= CLAMPED_TOLD_ABOVE:
         return []
     return [
-        f"{clamped_ml(mesh):.1f} ml ({100 * part:.0f} %) of the bone has a density outside the law's "
-        "range and was clamped: fatty marrow, or a calibration that does not fit this scanner"
+        f"{clamped_ml(mesh):.1f} ml ({100 * part:.0f} %) of the bone has a density outside the "
+        "law's range and was clamped: fatty marrow, or a calibration that does not fit this scanner"
     ]
 
 
