@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,17 @@ class Scratch:
 
     def start(self, command: list[str], **options: Any) -> subprocess.Popen[str]:
         options = {"env": self.env, "text": True, "stdout": -1, "stderr": -1} | options
-        return subprocess.Popen(command, **options)
+        # A background job of a script ignores SIGINT, and so would all that it starts.
+        return subprocess.Popen(command, preexec_fn=default_signals, **options)
 
     def run(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         options = {"env": self.env, "text": True, "capture_output": True, "timeout": 20} | options
         return subprocess.run(command, **options)
+
+
+def default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture

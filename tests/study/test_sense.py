@@ -151,6 +151,23 @@ def test_a_mirrored_scenario_on_a_mirrored_bone_is_mirrored(
         )
 
 
+def test_a_left_lesion_in_a_symmetric_bone_mirrors_a_right_one(
+    phantom_bone: MeshedBone, base: dict[str, CaseMeasures]
+) -> None:
+    """The phantom is symmetric, its mesh is not; changes from the intact state cancel the mesh."""
+    other = measure(phantom_bone, scenario(side="left"))
+    for arm in TECHNIQUES:
+        right, left = base[arm].transfer, other[arm].transfer
+        for state in ("lesion", "treated"):
+            change = right[state].share_right - right["intact"].share_right
+            mirror = left[state].share_left - left["intact"].share_left
+            assert abs(change) > 5e-4
+            assert mirror == pytest.approx(change, rel=0.25)
+            assert left[state].stiffness_N_per_mm == pytest.approx(
+                right[state].stiffness_N_per_mm, rel=5e-3
+            )
+
+
 @pytest.mark.mpi
 def test_all_ranks_together_make_the_record_of_one(phantom_bone_on_all: MeshedBone) -> None:
     question, watch = scenario(), Stopwatch()

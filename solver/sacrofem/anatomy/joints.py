@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -44,13 +45,14 @@ def faces_label(
         label: The label to look for.
         gap_mm: Length of the ray.
     """
+    # Interpolated, not the nearest voxel: rounding would favour one direction of each axis, and a
+    # mirrored patient would get other joints.
+    mask = labels.mask(label).astype(np.float32)
     seen = np.zeros(len(centroids_mm), dtype=bool)
-    limit = np.array(labels.grid.shape) - 1
     for distance in np.arange(STEP_MM, gap_mm + 0.5 * STEP_MM, STEP_MM):
-        index = np.rint(labels.grid.to_index(centroids_mm + distance * normals)).astype(int)
-        inside = ((index >= 0) & (index <= limit)).all(axis=1)
-        i, j, k = np.clip(index, 0, limit).T
-        seen |= inside & (labels.labels[i, j, k] == label)
+        rest = np.flatnonzero(~seen)
+        index = labels.grid.to_index(centroids_mm[rest] + distance * normals[rest]).T
+        seen[rest] = ndimage.map_coordinates(mask, index, order=1, mode="constant") > 0.5
     return seen
 
 
