@@ -25,7 +25,7 @@ from sacrofem.mechanics.materials import (
     treated_modulus,
 )
 from sacrofem.mechanics.state import StateSolution, solve_state
-from sacrofem.mechanics.supports import JointSprings, cartilage_springs
+from sacrofem.mechanics.supports import cartilage_springs
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.study.provenance import CASE_ROOMS, Stopwatch, sha256_of_code, sha256_of_value
 from sacrofem.study.scenario import ArmSpec, LesionSpec, Scenario
@@ -45,7 +45,6 @@ class Bench:
     bone: MeshedBone
     model: ElasticModel
     materials: MaterialParameters
-    springs: JointSprings
     intact: StateSolution
 
 
@@ -130,7 +129,7 @@ def set_up_bench(bone: MeshedBone, scenario: Scenario, watch: Stopwatch, comm: M
         )
     with watch.stage("solve"):
         intact = solve_state(model, intact_modulus(bone.mesh))
-    return Bench(bone, model, materials, springs, intact)
+    return Bench(bone, model, materials, intact)
 
 
 def put_lesion(bench: Bench, spec: LesionSpec, watch: Stopwatch) -> DiseasedBone:

@@ -7,7 +7,6 @@ intersected exactly.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +35,6 @@ class BoneSamples:
     cell: NDArray[np.int64]
     part_ml: FloatArray
     cells: int
-
-    @cached_property
-    def total_ml(self) -> float:
-        """Bone volume within reach."""
-        return float(self.part_ml.sum())
 
     def volume_ml(self, inside: NDArray[np.bool_]) -> float:
         """Volume of a region."""

@@ -13,7 +13,8 @@ def treatment_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
         *_lesion(scenario),
         *_path(),
         *_balloon(),
-        *_vertebroplasty(),
+        *_mobility(),
+        *_needle(),
         *_numerics(scenario),
     )
 
@@ -103,8 +104,8 @@ def _balloon() -> list[Assumption]:
     ]
 
 
-def _vertebroplasty() -> list[Assumption]:
-    group, flow = "Vertebroplasty", vertebroplasty
+def _mobility() -> list[Assumption]:
+    group, flow = "Vertebroplasty: mobility of the front", vertebroplasty
     return [
         Assumption(
             group,
@@ -148,6 +149,12 @@ def _vertebroplasty() -> list[Assumption]:
             "1",
             CHOICE,
         ),
+    ]
+
+
+def _needle() -> list[Assumption]:
+    group, flow = "Vertebroplasty: cortex and needle", vertebroplasty
+    return [
         Assumption(
             group,
             "Impermeable cortex",
