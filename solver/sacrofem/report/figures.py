@@ -139,8 +139,9 @@ def difference_slices(view: BoneView) -> Figure:
     def column(arm: ArmView, change: np.ma.MaskedArray) -> Panel:
         def draw(axes: Axes, piece: Slice) -> None:
             _image(axes, piece, piece.of_cells(change.filled(0.0)), norm, colours)
-            left_out = np.ma.masked_equal(piece.of_cells(np.ma.getmaskarray(change)), False)
-            _image(axes, piece, left_out.astype(float), Normalize(0.0, 1.0), grey)
+            left_out = piece.of_cells(np.ma.getmaskarray(change).astype(np.float64))
+            left_out = np.ma.masked_equal(left_out, 0.0)
+            _image(axes, piece, left_out, Normalize(0.0, 1.0), grey)
             _outlines(axes, view, piece, arm, "black", "white")
 
         return draw
