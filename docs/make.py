@@ -25,7 +25,7 @@ from sacrofem.study.scenario import read_recipe, read_scenario
 ROOT = Path(__file__).parents[1]
 SCENARIO = ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml"
 #: Edge lengths in mm and degrees of the displacement for the table of the discretisation.
-DISCRETISATIONS = ((4.5, 2), (3.0, 1), (3.0, 2), (2.0, 2))
+DISCRETISATIONS = ((4.5, 2), (3.0, 1), (3.0, 2), (2.5, 2))
 STAGES = ("image", "mesh", "model", "treatment", "solve", "measure")
 
 

@@ -1,6 +1,7 @@
 """The meshed bone of a recipe: made once, kept in the user's cache under the hash of its inputs."""
 
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,8 +46,14 @@ def cache_folder() -> Path:
     return Path(base) / "sacrofem"
 
 
-def load_patient(recipe: MeshRecipe, watch: Stopwatch) -> Patient:
-    """Read the images of a recipe and mesh them, or take the mesh from the cache.
+def load_patient(recipe: MeshRecipe, watch: Stopwatch, folder: Path | None = None) -> Patient:
+    """Read the images of a recipe and mesh them, or take the mesh that was made before.
+
+    Args:
+        recipe: What to mesh.
+        watch: Told the time of the stages.
+        folder: Where meshes are kept; the user's cache by default. A study keeps its own: the
+            mesher gives another mesh each time, and its records name the mesh by its hash.
 
     Raises:
         InputError: The images cannot be used.
@@ -61,7 +68,12 @@ def load_patient(recipe: MeshRecipe, watch: Stopwatch) -> Patient:
             "code": sha256_of_code(MESH_ROOMS),
         }
     )
-    path = cache_folder() / "meshes" / f"{key[:32]}.npz"
+    cached = cache_folder() / "meshes" / f"{key[:32]}.npz"
+    path = cached if folder is None else folder / cached.name
+    if path != cached and not path.is_file() and cached.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(cached, path.with_suffix(".part"))
+        path.with_suffix(".part").rename(path)
     source = "phantom" if recipe.phantom else str(recipe.labels)
     if path.is_file():
         with watch.stage("mesh"):

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from sacrofem.errors import InputError, SacrofemError
 from sacrofem.mesh.files import load_bone
-from sacrofem.study.bones import load_patient
+from sacrofem.study.bones import Patient, load_patient
 from sacrofem.study.case import (
     Bench,
     DiseasedBone,
@@ -130,8 +130,7 @@ def run_sweep(
     sweep, base = read_sweep(path)
     scenarios = expand(sweep, base, path)
     check_output(out)
-    cases = _cases(scenarios, base)
-    mark(out)
+    cases = _cases(scenarios, _kept_patient(base, out))
     records = out / "records.sqlite"
     failures: dict[str, str] = {}
     with open_store(records) as store:
@@ -151,9 +150,18 @@ def run_sweep(
     return SweepOutcome(records, len(cases), len(known), failures)
 
 
-def _cases(scenarios: list[Scenario], base: Scenario) -> dict[str, SweepCase]:
+def _kept_patient(base: Scenario, out: Path) -> Patient:
+    """The bone of a sweep, its mesh kept in the sweep's folder, which is ours from now on."""
+    recipe, kept = read_recipe(base.mesh), out / "meshes"
+    if not kept.is_dir():
+        # Into the cache first: images that cannot be used must not leave a folder behind.
+        load_patient(recipe, Stopwatch())
+        mark(out)
+    return load_patient(recipe, Stopwatch(), kept)
+
+
+def _cases(scenarios: list[Scenario], patient: Patient) -> dict[str, SweepCase]:
     """The cases by key; two points of the design that mean the same are one case."""
-    patient = load_patient(read_recipe(base.mesh), Stopwatch())
     sha256 = patient.bone.mesh.sha256
     cases = {}
     for scenario in scenarios:
