@@ -140,12 +140,14 @@ def test_a_mirrored_scenario_on_a_mirrored_bone_is_mirrored(
     phantom_bone: MeshedBone, base: dict[str, CaseMeasures]
 ) -> None:
     other = measure(mirrored(phantom_bone), scenario(side="left"))
+    # A cell of the mirror image is divided along another diagonal, so that a few of its parts lie
+    # on the other side of the lesion's or the cement's front. The intact bone has no front.
+    tolerance = {"intact": 1e-7, "lesion": 2e-4, "treated": 2e-4}
     for arm in TECHNIQUES:
         for state, transfer in base[arm].transfer.items():
-            mirror = other[arm].transfer[state]
-            assert mirror.share_left == pytest.approx(transfer.share_right, rel=1e-5)
-            assert mirror.stiffness_N_per_mm == pytest.approx(transfer.stiffness_N_per_mm, rel=1e-5)
-        # Parts of cells are numbered otherwise in the mirror image: a few change sides of a front.
+            mirror, rel = other[arm].transfer[state], tolerance[state]
+            assert mirror.share_left == pytest.approx(transfer.share_right, rel=rel)
+            assert mirror.stiffness_N_per_mm == pytest.approx(transfer.stiffness_N_per_mm, rel=rel)
         assert other[arm].relief_rim.von_mises_mean == pytest.approx(
             base[arm].relief_rim.von_mises_mean, rel=0.01
         )
