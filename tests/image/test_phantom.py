@@ -10,7 +10,7 @@ from skimage.measure import euler_number
 
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.anatomy.landmarks import find_anatomy
-from sacrofem.image.labels import HIP_LEFT, HIP_RIGHT, L5, SACRUM
+from sacrofem.image.labels import FEMUR_LEFT, FEMUR_RIGHT, HIP_LEFT, HIP_RIGHT, L5, SACRUM
 from sacrofem.image.phantom import PhantomSpec, make_phantom
 from sacrofem.image.phantom.curve import LENGTH_MM, along_and_behind, world
 from sacrofem.image.phantom.sacrum import FORAMINA
@@ -62,10 +62,11 @@ def test_without_texture_and_noise_left_mirrors_right(plain: Scan) -> None:
     """Protects: a left-right difference in a result is never the phantom's."""
     ct, labels = plain
     assert np.array_equal(ct.hu, ct.hu[::-1])
-    swapped = labels.labels[::-1].copy()
-    swapped[labels.labels[::-1] == HIP_LEFT] = HIP_RIGHT
-    swapped[labels.labels[::-1] == HIP_RIGHT] = HIP_LEFT
-    assert np.array_equal(labels.labels, swapped)
+    other = np.arange(256, dtype=np.uint8)
+    other[[HIP_LEFT, HIP_RIGHT, FEMUR_LEFT, FEMUR_RIGHT]] = (
+        HIP_RIGHT, HIP_LEFT, FEMUR_RIGHT, FEMUR_LEFT
+    )  # fmt: skip
+    assert np.array_equal(labels.labels, other[labels.labels[::-1]])
 
 
 def test_axes_are_left_posterior_superior(scan: Scan) -> None:
@@ -102,7 +103,7 @@ def test_disc_space_is_that_of_l5_s1(scan: Scan) -> None:
         assert (first - last) * 0.25 == pytest.approx(9.0, abs=2.0)
 
 
-@pytest.mark.parametrize("label", [SACRUM, L5, HIP_LEFT, HIP_RIGHT])
+@pytest.mark.parametrize("label", [SACRUM, L5, HIP_LEFT, HIP_RIGHT, FEMUR_LEFT, FEMUR_RIGHT])
 def test_every_bone_is_one_piece_without_cavities(scan: Scan, label: int) -> None:
     """Protects: the meshing, which takes one closed surface a bone."""
     mask = scan[1].mask(label)
@@ -139,6 +140,9 @@ def test_nothing_touches_across_a_joint(scan: Scan) -> None:
     around = ndimage.binary_dilation(labels.mask(SACRUM), TOUCHING)
     for other in (HIP_LEFT, HIP_RIGHT, L5):
         assert not (around & labels.mask(other)).any()
+    for hip, femur in ((HIP_LEFT, FEMUR_LEFT), (HIP_RIGHT, FEMUR_RIGHT)):
+        around = ndimage.binary_dilation(labels.mask(hip), TOUCHING)
+        assert not (around & labels.mask(femur)).any()
 
 
 @pytest.mark.parametrize("hip", [HIP_LEFT, HIP_RIGHT])

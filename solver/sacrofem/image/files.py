@@ -1,77 +1,120 @@
-"""Reading and writing NIfTI at the file boundary: what comes in is checked, what goes out is LPS.
+"""Reading and writing CT and labels at the file boundary: what comes in is checked, and is LPS.
 
-SimpleITK gives world coordinates in LPS whatever the file's own convention is; this module only
-turns its ``[k, j, i]`` arrays into ``[i, j, k]`` and refuses what cannot be a CT or a label map.
+``load_*`` give the value and notes on how it was read; ``read_*`` give the value alone.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
-import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from sacrofem.errors import InputError
+from sacrofem.image.dicom import is_dicom, load_dicom
+from sacrofem.image.formats import ACCEPTED, read_image, require_finite, write_image
+from sacrofem.image.hounsfield import METAL_HU, metal_ml, require_hounsfield
 from sacrofem.image.labels import NAMES
+from sacrofem.image.noted import Noted
+from sacrofem.image.placement import onto_grid, require_sides
+from sacrofem.image.segmentations import Numbers, load_segmentation
 from sacrofem.image.volume import CtVolume, Grid, LabelMap
 
-#: A CT contains air or fat; an image without any voxel below this is not in HU.
-MOST_NEGATIVE_HU_AT_LEAST = -50.0
-#: 12-bit scanners end at 3071 HU, extended ones at 30710 HU (Coolens 2003).
-LARGEST_HU = 31000.0
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A CT and its labels on the same grid."""
+
+    ct: CtVolume
+    labels: LabelMap
 
 
-def read_ct(path: Path) -> CtVolume:
-    """Read a CT in Hounsfield units from a NIfTI file.
+def load_ct(path: Path, series: int | str | None = None) -> Noted[CtVolume]:
+    """Read a CT in Hounsfield units from NIfTI, NRRD, MetaImage or a folder of DICOM.
 
-    Raises:
-        InputError: The file is missing, empty, not three-dimensional, holds values that are not
-            finite, or is not in HU.
-    """
-    values, grid = _read(path)
-    _require_finite(path)
-    hu = values.astype(np.float32)
-    low, high = float(hu.min()), float(hu.max())
-    if low > MOST_NEGATIVE_HU_AT_LEAST or high > LARGEST_HU:
-        raise InputError(
-            f"{path}: the values run from {low:g} to {high:g}, so this is not a CT in Hounsfield "
-            "units (air -1000, fat about -100); export it with its rescale slope and intercept "
-            "applied, not as a windowed picture."
-        )
-    return CtVolume(hu=hu, grid=grid)
-
-
-def read_labels(path: Path) -> LabelMap:
-    """Read a label map with TotalSegmentator numbers from a NIfTI file.
+    Args:
+        path: An image file, a DICOM folder, or one multi-frame DICOM file.
+        series: Of a DICOM folder: SeriesInstanceUID or number of slices; see
+            :func:`sacrofem.image.dicom.load_dicom`.
 
     Raises:
-        InputError: The file is missing, empty, not three-dimensional or holds other values than
-            whole numbers from 0 to 255.
+        InputError: The file is missing, empty, not three-dimensional, of unknown orientation,
+            holds values that are not finite, or is not in HU; or the DICOM cannot be used.
     """
-    values, grid = _read(path)
-    whole = np.isfinite(values) & (values == np.round(values)) & (values >= 0) & (values <= 255)
-    if not whole.all():
-        place = tuple(int(n) for n in np.argwhere(~whole)[0])
-        raise InputError(
-            f"{path}: a label map holds whole numbers from 0 to 255, found "
-            f"{values[place]} at voxel {place}; is this the CT instead of its labels?"
-        )
-    return LabelMap(labels=values.astype(np.uint8), grid=grid)
+    if path.is_dir() or is_dicom(path):
+        read = load_dicom(path, series)
+    else:
+        if series is not None:
+            raise InputError(
+                f"{path}: a series ({series}) can be chosen in a DICOM folder only; leave it out, "
+                f"or give the folder instead of {ACCEPTED}."
+            )
+        image = read_image(path)
+        values, grid = image.value
+        require_finite(values, str(path))
+        read = Noted(CtVolume(hu=values.astype(np.float32, order="C"), grid=grid), image.notes)
+    require_hounsfield(read.value.hu, str(path))
+    metal = metal_ml(read.value)
+    found = (f"{metal:.1f} ml of metal (above {METAL_HU:g} HU)",) if metal else ()
+    return Noted(read.value, (*read.notes, *found))
 
 
-def read_pair(ct_path: Path, labels_path: Path) -> tuple[CtVolume, LabelMap]:
-    """Read a CT and its label map and check that they belong together.
+def load_labels(path: Path, numbers: Numbers | None = None) -> Noted[LabelMap]:
+    """Read labels; see :func:`sacrofem.image.segmentations.load_segmentation`.
 
     Raises:
-        InputError: See :func:`read_ct` and :func:`read_labels`; or the grids differ.
+        InputError: The labels cannot be read, or their bones lie on the wrong side.
     """
-    ct, labels = read_ct(ct_path), read_labels(labels_path)
-    if not ct.grid.same_as(labels.grid):
+    read = load_segmentation(path, numbers)
+    require_sides(read.value, str(path))
+    return read
+
+
+def load_pair(
+    ct_path: Path,
+    labels_path: Path,
+    series: int | str | None = None,
+    numbers: Numbers | None = None,
+) -> Noted[Pair]:
+    """Read a CT and its labels, on the grid of the CT.
+
+    Labels on a turned or flipped copy of the CT's voxels, or on a part of them, are put at their
+    place exactly; labels on any other grid are refused.
+
+    Raises:
+        InputError: See :func:`load_ct` and :func:`load_labels`; or the grids do not fit.
+    """
+    ct, labels = load_ct(ct_path, series), load_labels(labels_path, numbers)
+    notes = (*ct.notes, *labels.notes)
+    grid = ct.value.grid
+    if grid.same_as(labels.value.grid):
+        return Noted(Pair(ct.value, labels.value), notes)
+    placed = onto_grid(labels.value, grid)
+    if placed is None:
         raise InputError(
-            f"{labels_path}: its grid ({describe(labels.grid)}) is not that of {ct_path} "
-            f"({describe(ct.grid)}); resample the labels onto the CT with nearest neighbours."
+            f"{labels_path}: its grid ({describe(labels.value.grid)}) is not that of {ct_path} "
+            f"({describe(grid)}); resample the labels onto the CT with nearest neighbours."
         )
-    return ct, labels
+    return Noted(Pair(ct.value, placed.value), (*notes, *placed.notes))
+
+
+def read_ct(path: Path, series: int | str | None = None) -> CtVolume:
+    """The CT of :func:`load_ct` without its notes."""
+    return load_ct(path, series).value
+
+
+def read_labels(path: Path, numbers: Numbers | None = None) -> LabelMap:
+    """The labels of :func:`load_labels` without their notes."""
+    return load_labels(path, numbers).value
+
+
+def read_pair(
+    ct_path: Path,
+    labels_path: Path,
+    series: int | str | None = None,
+    numbers: Numbers | None = None,
+) -> tuple[CtVolume, LabelMap]:
+    """The CT and the labels of :func:`load_pair` without their notes."""
+    pair = load_pair(ct_path, labels_path, series, numbers).value
+    return pair.ct, pair.labels
 
 
 def require_labels(labels: LabelMap, needed: tuple[int, ...], source: str) -> None:
@@ -90,27 +133,13 @@ def require_labels(labels: LabelMap, needed: tuple[int, ...], source: str) -> No
 
 
 def write_ct(path: Path, ct: CtVolume) -> None:
-    """Write a CT as int16 NIfTI."""
-    _write(path, np.round(ct.hu).astype(np.int16), ct.grid)
+    """Write a CT as int16, in the format of the suffix: NIfTI, NRRD or MetaImage."""
+    write_image(path, np.round(ct.hu).astype(np.int16), ct.grid)
 
 
 def write_labels(path: Path, labels: LabelMap) -> None:
-    """Write a label map as uint8 NIfTI."""
-    _write(path, labels.labels, labels.grid)
-
-
-def _require_finite(path: Path) -> None:
-    """Look for NaN and infinity in the file itself: ITK's NIfTI reader turns them into 0."""
-    image = nibabel.load(path)
-    if not isinstance(image, nibabel.Nifti1Pair) or image.get_data_dtype().kind != "f":
-        return
-    bad = ~np.isfinite(np.asarray(image.dataobj))
-    if bad.any():
-        place = tuple(int(n) for n in np.argwhere(bad)[0])
-        raise InputError(
-            f"{path}: {int(bad.sum())} voxels are not finite (the first at {place}); export the CT "
-            "again, or replace them by air (-1000 HU)."
-        )
+    """Write a label map as uint8, in the format of the suffix: NIfTI, NRRD or MetaImage."""
+    write_image(path, labels.labels, labels.grid)
 
 
 def describe(grid: Grid) -> str:
@@ -119,52 +148,3 @@ def describe(grid: Grid) -> str:
     spacing = " x ".join(f"{s:.3g}" for s in grid.spacing_mm)
     origin = ", ".join(f"{x:.1f}" for x in grid.origin_mm)
     return f"{shape} voxels of {spacing} mm at {origin}"
-
-
-def _read(path: Path) -> tuple[NDArray[np.float64], Grid]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a NIfTI image (.nii or .nii.gz).")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty (0 bytes); export or copy it again.")
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: not readable as an image ({_cause(error)}); give NIfTI (.nii, .nii.gz)."
-        ) from error
-    if image.GetDimension() != 3 or min(image.GetSize()) < 2:
-        size = " x ".join(str(n) for n in image.GetSize())
-        raise InputError(
-            f"{path}: a volume of three dimensions is needed, found {size} voxels; "
-            "give the whole series, not one slice."
-        )
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(
-            f"{path}: one value per voxel is needed, found "
-            f"{image.GetNumberOfComponentsPerPixel()} (a colour image?); export the CT itself."
-        )
-    nx, ny, nz = image.GetSize()
-    sx, sy, sz = image.GetSpacing()
-    grid = Grid(
-        shape=(nx, ny, nz),
-        spacing_mm=(sx, sy, sz),
-        origin_mm=np.array(image.GetOrigin()),
-        direction=np.array(image.GetDirection()).reshape(3, 3),
-    )
-    array = sitk.GetArrayViewFromImage(image)
-    return np.ascontiguousarray(array.transpose(2, 1, 0), dtype=np.float64), grid
-
-
-def _cause(error: RuntimeError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("sitk::ERROR: ") if lines else "no cause given"
-
-
-def _write(path: Path, values: NDArray[np.generic], grid: Grid) -> None:
-    image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
-    image.SetSpacing(grid.spacing_mm)
-    image.SetOrigin([float(x) for x in grid.origin_mm])
-    image.SetDirection([float(x) for x in grid.direction.ravel()])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(image, str(path), useCompression=True)

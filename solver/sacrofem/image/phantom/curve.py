@@ -2,7 +2,8 @@
 
 The curve is the pelvic (anterior) face of the sacral bodies in the midline: straight in S1, an arc
 through S2 to S4, straight to the apex. ``s`` runs down along it from the promontory, ``t`` is
-the depth behind it; both in mm. The world's origin is the centre of the S1 endplate.
+the depth behind it; both in mm. The origin is the centre of the S1 endplate. Everything here is
+in drawn coordinates (:mod:`sacrofem.image.phantom.form`), the default phantom's world.
 """
 
 from math import cos, radians, sin
@@ -28,7 +29,7 @@ _CENTRE = _PROMONTORY + STRAIGHT_MM * _DOWN - RADIUS_MM * _BACK
 
 
 def along_and_behind(y: Array, z: Array) -> tuple[Array, Array]:
-    """Coordinates (s, t) in mm of world points (y, z) in mm."""
+    """Coordinates (s, t) in mm of drawn points (y, z) in mm."""
     back = (y - _CENTRE[0]) * _BACK[0] + (z - _CENTRE[1]) * _BACK[1]
     down = (y - _CENTRE[0]) * _DOWN[0] + (z - _CENTRE[1]) * _DOWN[1]
     angle = np.where(down <= 0.0, 0.0, np.clip(np.arctan2(down, back), 0.0, _KYPHOSIS))
@@ -40,7 +41,7 @@ def along_and_behind(y: Array, z: Array) -> tuple[Array, Array]:
 
 
 def world(x_mm: float, s_mm: float, t_mm: float) -> tuple[float, float, float]:
-    """World position (x, y, z) in mm of a point given by (x, s, t) in mm."""
+    """Drawn position (x, y, z) in mm of a point given by (x, s, t) in mm."""
     angle = min(max((s_mm - STRAIGHT_MM) / RADIUS_MM, 0.0), _KYPHOSIS)
     beyond = s_mm - STRAIGHT_MM - angle * RADIUS_MM
     back = (RADIUS_MM + t_mm) * cos(angle) - beyond * sin(angle)

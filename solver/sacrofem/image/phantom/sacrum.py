@@ -1,18 +1,25 @@
 """The shape of the sacrum: fused bodies, alae, canal, foramina, crest and articular processes.
 
-``x`` is the distance from the midline (both sides are alike), ``s`` and ``t`` the coordinates of
-:mod:`sacrofem.image.phantom.curve`; all in mm.
+Drawn coordinates (:mod:`sacrofem.image.phantom.form`): ``x`` is the distance from the midline
+(both sides are alike), ``s`` and ``t`` are those of :mod:`sacrofem.image.phantom.curve`; all in mm.
+
+Upper sacral dysmorphism (Routt 1996, Kaiser 2014) is drawn by its signs: alae that fall steeply
+outwards and forwards, a narrower S1 body that stands higher above them, mammillary bodies, large
+oval upper foramina, a joint that begins lower and is more deeply furrowed. A remnant of the disc
+S1|S2 is in :mod:`sacrofem.image.phantom.tissue`. How far each sign goes is a choice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.special import expit
 
 from sacrofem.image.phantom.curve import LENGTH_MM, along_and_behind, world
+from sacrofem.image.phantom.form import Form
 from sacrofem.image.phantom.shapes import (
     Array,
+    Point,
     Profile,
     capsule,
     difference,
@@ -46,7 +53,8 @@ HALF_WIDTH = Profile(
     (44, 66), (55, 53), (63, 44), (70, 38), (78, 34), (89, 29.5), (95, 24), (101, 15), (107, 9)
 )  # fmt: skip
 CANAL_HALF_WIDTH = Profile((-20, 16), (0, 15.5), (30, 13), (60, 9), (90, 6), (107, 5))
-CANAL_DEPTH = Profile((-20, 16), (0, 15), (30, 12), (60, 8), (90, 5.5), (107, 5))
+CANAL_DEPTH = Profile((-20, 16), (0, 15), (30, 12), (60, 9), (90, 7.5), (107, 7))
+FLAT_MM = 2.5  # the roof is cut off this far before its ridge: the canal is 5 mm deep at its end
 # Spinous tubercles of the median crest: where, and how far behind the canal.
 TUBERCLES = ((13.0, 10.0), (38.0, 8.0), (59.0, 6.0), (77.0, 4.0))
 LAMINA_MM = 4.5
@@ -68,6 +76,12 @@ EAR_ST = (
 EAR_ROUND_MM = 2.0  # the outline above is drawn that far inside
 RECESS_MM, RECESS_OVER_MM = 8.0, 4.5  # how far the sacrum stands back behind the joint
 
+# What full dysmorphism adds.
+STEEPER_OUT, STEEPER_FORWARDS = 0.22, 0.25  # alar slope
+LOWER_JOINT_MM, DEEPER_WAVE_MM = 5.0, 1.3
+NARROWER_BODY, WIDER_FORAMEN = 0.08, 0.15
+MAMMILLARY_XT = (37.0, 33.0)
+
 
 @dataclass(frozen=True)
 class Foramen:
@@ -78,6 +92,7 @@ class Foramen:
     front_radius_mm: float
     back_x_mm: float
     back_radius_mm: float
+    oval_mm: float = 0.0  # the pelvic opening is drawn out upwards and outwards by this
 
 
 # Anterior S1 13.0 x 12.2, S2 12.9 x 13.1, posterior 10.4 x 7.7 and 7.1 x 7.3 mm (108 sacra, JCDR
@@ -91,46 +106,88 @@ FORAMINA = (
 )
 
 
-def auricular_x(y: Array, z: Array) -> Array:
+def foramina(form: Form) -> tuple[Foramen, ...]:
+    """The foramina S1 to S4 of one form: they stand beside its bodies."""
+    wider = [1.0 + WIDER_FORAMEN * form.dysmorphism * share for share in (1.0, 0.7, 0.0, 0.0)]
+    return tuple(
+        replace(
+            level,
+            front_x_mm=level.front_x_mm * form.body,
+            back_x_mm=level.back_x_mm * form.body,
+            front_radius_mm=level.front_radius_mm * factor,
+            oval_mm=20.0 * (factor - 1.0),
+        )
+        for level, factor in zip(FORAMINA, wider, strict=True)
+    )
+
+
+def auricular_x(y: Array, z: Array, form: Form) -> Array:
     """Distance from the midline in mm of the sacrum's auricular surface, gently undulating."""
+    wave_mm = WAVE_MM + DEEPER_WAVE_MM * form.dysmorphism
     plane = AURICULAR_AT_MM + AURICULAR_IN_Y * (y - AURICULAR_AT_Y_MM) + AURICULAR_IN_Z * z
     turn = 2.0 * np.pi / WAVE_LENGTH_MM
-    return plane + WAVE_MM * np.sin(turn * (y - 0.6 * z)) * np.cos(0.6 * turn * (z + 0.6 * y))
+    return plane + wave_mm * np.sin(turn * (y - 0.6 * z)) * np.cos(0.6 * turn * (z + 0.6 * y))
 
 
-def bodies(x: Array, s: Array, t: Array) -> Array:
+def body_half_width(s: Array, form: Form) -> Array:
+    """Half width of the bodies in mm."""
+    narrower = NARROWER_BODY * form.dysmorphism * np.clip(1.5 - s / 30.0, 0.0, 1.0)
+    return BODY_HALF_WIDTH(s) * form.body * (1.0 - narrower)
+
+
+def bodies(x: Array, s: Array, t: Array, form: Form) -> Array:
     """Distance to the fused vertebral bodies S1 to S5."""
     depth = BODY_DEPTH(s)
     t = t + PELVIC_RIDGE(s)
-    column = superellipse(x, t - 0.5 * depth, BODY_HALF_WIDTH(s), 0.5 * depth, 2.4)
+    column = superellipse(x, t - 0.5 * depth, body_half_width(s, form), 0.5 * depth, 2.4)
     # The endplate is dished by about 1.5 mm and has a rounded rim.
     dish = 1.5 * np.maximum(1.0 - (x / 22.0) ** 2 - ((t - 15.0) / 13.0) ** 2, 0.0)
     column = intersection(column, dish - s, 3.0)
     return intersection(column, s - LENGTH_MM, 6.0)
 
 
-def lateral_masses(x: Array, y: Array, z: Array, s: Array, t: Array) -> Array:
+def alar_top(x: Array, t: Array, form: Form) -> Array:
+    """Where along ``s`` the upper face of the ala is: falling forwards and, ever more, outwards."""
+    wing = np.maximum(x - 24.0, 0.0)
+    top = 9.0 - 0.3 * t + 0.06 * wing + 0.008 * wing**2
+    return top + form.dysmorphism * (STEEPER_OUT * wing + STEEPER_FORWARDS * (30.0 - t))
+
+
+def lateral_masses(x: Array, y: Array, z: Array, s: Array, t: Array, form: Form) -> Array:
     """Distance to alae and lateral masses: what fused from the ribs beside the bodies."""
     out = (x / 45.0) ** 2
     groove = DORSAL_GROOVE(s) * np.exp(-((x / 23.0) ** 2))
     groove = groove - LATERAL_CREST_MM * np.exp(-(((x - LATERAL_CREST_AT(s)) / 4.0) ** 2))
     front = PELVIC_RETREAT(s) - PELVIC_HOLLOW(s) * out - t
     back = t - DORSAL_DEPTH(s) + DORSAL_FALL(s) * out + groove
-    # The upper face slopes forwards and, ever steeper, outwards (alar slope).
-    wing = np.maximum(x - 24.0, 0.0)
-    top = (9.0 - 0.3 * t + 0.06 * wing + 0.008 * wing**2 - s) / 1.1
-    side = lateral_face(x, y, z, s, t)
-    side = intersection(side, x - HALF_WIDTH(s), 12.0)
+    top = (alar_top(x, t, form) - s) / (1.1 + 0.1 * form.dysmorphism)
+    side = lateral_face(x, y, z, s, t, form)
+    side = intersection(side, x - HALF_WIDTH(s - LOWER_JOINT_MM * form.dysmorphism), 12.0)
     mass = intersection(intersection(front, side, 10.0), intersection(back, top, 6.0), 9.0)
+    if form.dysmorphism > 0.0:
+        mass = union(mass, mammillary_body(x, s, t, form), 4.0)
     return intersection(mass, s - LENGTH_MM + 5.0, 5.0)
 
 
-def lateral_face(x: Array, y: Array, z: Array, s: Array, t: Array) -> Array:
+def mammillary_body(x: Array, s: Array, t: Array, form: Form) -> Array:
+    """Distance to the knob that dysmorphic alae bear on their upper face."""
+    at_x, at_t = MAMMILLARY_XT
+    at_s = float(alar_top(np.array(at_x), np.array(at_t), form)) + 2.5
+    radius_mm = 4.0 + 3.5 * form.dysmorphism
+    return ellipsoid(x, s, t, (at_x, at_s, at_t), (radius_mm,) * 3)
+
+
+def ear(s: Array, t: Array, form: Form) -> Array:
+    """Distance to the outline of the ear-shaped joint, negative within it."""
+    return polygon(s - LOWER_JOINT_MM * form.dysmorphism, t, EAR_ST) - EAR_ROUND_MM
+
+
+def lateral_face(x: Array, y: Array, z: Array, s: Array, t: Array, form: Form) -> Array:
     """Distance to the side: the joint's face, and set back behind it the sacral tuberosity."""
-    outside = np.maximum(polygon(s, t, EAR_ST) - EAR_ROUND_MM, 0.0)
+    outside = np.maximum(ear(s, t, form), 0.0)
     behind = expit((t - 22.0) / 3.0)
     recess = RECESS_MM * behind * (1.0 - np.exp(-((outside / RECESS_OVER_MM) ** 2)))
-    return (x - auricular_x(y, z)) / AURICULAR_NORM + recess
+    return (x - auricular_x(y, z, form)) / AURICULAR_NORM + recess
 
 
 def canal(x: Array, s: Array, t: Array, wider_mm: float = 0.0) -> Array:
@@ -138,8 +195,9 @@ def canal(x: Array, s: Array, t: Array, wider_mm: float = 0.0) -> Array:
     half, depth = CANAL_HALF_WIDTH(s), CANAL_DEPTH(s)
     floor = BODY_DEPTH(s) - t - wider_mm
     slope = half / depth
-    roof = (x - slope * (depth - (t - BODY_DEPTH(s)))) / np.sqrt(1.0 + slope**2) - wider_mm
-    return intersection(floor, intersection(roof, t - BODY_DEPTH(s) - depth + 2.5 - wider_mm), 3.0)
+    roof = (x - slope * (depth - (t - BODY_DEPTH(s)))) / np.sqrt(1.0 + slope**2)
+    roof = intersection(roof, t - BODY_DEPTH(s) - depth + FLAT_MM)
+    return intersection(floor, roof - wider_mm, 3.0)
 
 
 def dorsal_wall(x: Array, y: Array, z: Array, s: Array, t: Array) -> Array:
@@ -171,16 +229,23 @@ def articular_processes(x: Array, y: Array, z: Array, s: Array, t: Array, gap_mm
     return intersection(process, behind + 0.5 * gap_mm, 1.5)
 
 
+def dorsal_axis(level: Foramen) -> tuple[Point, Point]:
+    """Drawn points on the axis of a posterior foramen: behind the bone, and deep in it."""
+    s_mm = np.array(level.s_mm)
+    depth, dorsal = float(BODY_DEPTH(s_mm)), float(DORSAL_DEPTH(s_mm))
+    behind = world(level.back_x_mm, level.s_mm + 1.0, dorsal + 8.0)
+    return behind, world(level.front_x_mm - 1.5, level.s_mm, 0.85 * depth)
+
+
 def foramen(x: Array, y: Array, z: Array, level: Foramen) -> Array:
     """Distance to one level's passages: canal to the front opening and to the back opening."""
     s_mm = np.array(level.s_mm)
-    depth, dorsal = float(BODY_DEPTH(s_mm)), float(DORSAL_DEPTH(s_mm))
+    depth = float(BODY_DEPTH(s_mm))
     # The nerve leaves the canal above its foramen and runs down and out to it.
     inner = world(4.0, level.s_mm - 5.0, depth + 0.25 * level.front_radius_mm)
-    middle = world(level.front_x_mm - 1.5, level.s_mm, 0.85 * depth)
+    back, middle = dorsal_axis(level)
     mouth = world(level.front_x_mm, level.s_mm + 1.0, float(PELVIC_RETREAT(s_mm)))
     front = world(level.front_x_mm, level.s_mm + 1.0, -8.0)
-    back = world(level.back_x_mm, level.s_mm + 1.0, dorsal + 8.0)
     neck_mm, front_mm, back_mm = (
         0.65 * level.front_radius_mm,
         level.front_radius_mm,
@@ -189,22 +254,34 @@ def foramen(x: Array, y: Array, z: Array, level: Foramen) -> Array:
     passage = capsule(x, y, z, inner, middle, (neck_mm, neck_mm))
     passage = union(passage, capsule(x, y, z, middle, mouth, (neck_mm, front_mm)), 3.0)
     passage = union(passage, capsule(x, y, z, mouth, front, (front_mm, front_mm)))
+    if level.oval_mm > 0.0:
+        aside = 0.7 * level.oval_mm
+        inside, outside = (
+            world(level.front_x_mm + aside, level.s_mm + 1.0 - aside, t_mm)
+            for t_mm in (float(PELVIC_RETREAT(s_mm)) + 2.0, -8.0)
+        )
+        passage = union(passage, capsule(x, y, z, inside, outside, (0.8 * front_mm, front_mm)), 2.0)
     return union(passage, capsule(x, y, z, middle, back, (back_mm, back_mm)), 3.0)
 
 
-def passages(x: Array, y: Array, z: Array, s: Array, t: Array) -> Array:
+def passages(x: Array, y: Array, z: Array, s: Array, t: Array, form: Form) -> Array:
     """Distance to canal and foramina together: what holds nerves and fat, not bone."""
     hollow = canal(x, s, t)
-    for level in FORAMINA:
+    for level in foramina(form):
         hollow = union(hollow, foramen(x, y, z, level), 2.0)
     return hollow
 
 
-def sacrum(x: Array, y: Array, z: Array, gap_mm: float) -> Array:
-    """Distance in mm to the sacrum at world points (x, y, z) in mm."""
+def solid(x: Array, y: Array, z: Array, s: Array, t: Array, gap_mm: float, form: Form) -> Array:
+    """Distance to the sacrum with canal and foramina filled."""
+    bone = union(bodies(x, s, t, form), lateral_masses(x, y, z, s, t, form), 9.0)
+    bone = union(bone, dorsal_wall(x, y, z, s, t), 3.0)
+    return union(bone, articular_processes(x, y, z, s, t, gap_mm), 4.0)
+
+
+def sacrum(x: Array, y: Array, z: Array, gap_mm: float, form: Form) -> Array:
+    """Distance in mm to the sacrum at drawn points (x, y, z) in mm."""
     side = np.abs(x)
     s, t = along_and_behind(y, z)
-    bone = union(bodies(side, s, t), lateral_masses(side, y, z, s, t), 9.0)
-    bone = union(bone, dorsal_wall(side, y, z, s, t), 3.0)
-    bone = union(bone, articular_processes(side, y, z, s, t, gap_mm), 4.0)
-    return difference(bone, passages(side, y, z, s, t), 1.5)
+    bone = solid(side, y, z, s, t, gap_mm, form)
+    return difference(bone, passages(side, y, z, s, t, form), 1.5)
