@@ -46,11 +46,13 @@ class SacralFrame:
 
 
 def left_axis(labels: LabelMap) -> FloatArray:
-    """First guess of the unit vector to the patient's left, from the hips.
+    """First guess of the unit vector to the patient's left: from the hips, else the file's x axis.
 
     Raises:
         InputError: The left hip lies on the right by the file's own axes.
     """
+    if not all(labels.mask(label).any() for label in (HIP_LEFT, HIP_RIGHT)):
+        return np.array([1.0, 0.0, 0.0])
     left, right = (_centroid(labels, label) for label in (HIP_LEFT, HIP_RIGHT))
     axis = (left - right) / np.linalg.norm(left - right)
     if axis[0] <= 0.0:

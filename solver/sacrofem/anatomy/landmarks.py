@@ -1,45 +1,42 @@
-"""Landmarks of one sacrum: frame, joint surfaces, S1 foramina and the lateral masses."""
+"""Landmarks of one sacrum, found in its label map or given: all that the other rooms ask of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sacrofem.anatomy.frame import SacralFrame, left_axis, make_frame, symmetry_plane
-from sacrofem.anatomy.joints import (
-    DISC_GAP_MM,
-    SACROILIAC_GAP_MM,
-    SurfaceTag,
-    faces_label,
-    largest,
-    pieces,
+from sacrofem.anatomy import checks
+from sacrofem.anatomy.canal import Canal, find_canal
+from sacrofem.anatomy.curve import SacralCurve, find_curve
+from sacrofem.anatomy.endplate import (
+    canal_front_mm,
+    endplate_of,
+    endplate_size,
+    find_endplate,
+    promontory,
 )
-from sacrofem.anatomy.surface import BoneSurface, bone_surface, largest_piece
+from sacrofem.anatomy.foramina import FACES, SIDES, Foramen, ForamenSearch, Opening, find_foramina
+from sacrofem.anatomy.frame import SacralFrame, left_axis, symmetry_plane
+from sacrofem.anatomy.joints import SurfaceTag, find_auricular, find_facets
+from sacrofem.anatomy.overrides import Overrides, check_near_bone, nested, read_overrides
+from sacrofem.anatomy.surface import (
+    BoneIndicator,
+    BoneSurface,
+    bone_indicator,
+    largest_piece,
+    surface_of,
+)
+from sacrofem.anatomy.unrolled import unroll
+from sacrofem.anatomy.zones import SacralMap, make_map
 from sacrofem.errors import InputError
 from sacrofem.image.files import require_labels
-from sacrofem.image.labels import HIP_LEFT, HIP_RIGHT, L5, SACRUM
+from sacrofem.image.labels import L5, SACRUM
 from sacrofem.image.volume import FloatArray, LabelMap
 
-#: Where the S1 foramen is looked for, in the frame, in mm: its lateral border is 31 mm from the
-#: midline and 30 mm below the promontory, its posterior opening 23.5 mm from the midline
-#: (facts: denervation guide; epain, n = 632).
-FORAMEN_S1_LATERAL_MM = (13.0, 34.0)
-FORAMEN_S1_BELOW_MM = (14.0, 42.0)
-#: The endplate is nearly flat: triangles tilted more than this from it belong to its rim.
-ENDPLATE_TILT_DEG = 45.0
-#: Half of the widest S1 endplate, in mm: S1 body width 40.3 +/- 7.0 mm plus two SD
-#: (facts: PMC5799488, n = 78). Cuts off the wings where they face the processes of L5.
-ENDPLATE_HALF_WIDTH_MM = 27.0
-#: Depth under the endplate at which the front wall of the canal is looked for.
-CANAL_BELOW_ENDPLATE_MM = 8.0
-#: Largest gap of a lumbosacral facet joint that is bridged, and where the facets lie.
-FACET_GAP_MM = 6.0
-FACET_LATERAL_MM = (8.0, 34.0)
-#: Smallest area of an S1 facet that is believed, in mm2.
-FACET_AREA_AT_LEAST_MM2 = 15.0
-
-SIDES = ("left", "right")
+#: Edge of the grid on which the lateral masses are measured, in mm.
+MASS_GRID_MM = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +50,12 @@ class Anatomy:
         foramen_s1_mm: Middle of the S1 foramen by side, world, shape (3,).
         lateral_mass_mm: Centre of the largest sphere inside each lateral mass of S1, world.
         warnings: What was not found, and what was done instead.
+        promontory_mm: Front rim of the S1 endplate in the midline, world, shape (3,).
+        endplate_size_mm: Width and midline depth of the S1 endplate.
+        curve: Pelvic face of the bodies in the midline.
+        foramina: All sixteen openings, S1 to S4, left and right, anterior and posterior.
+        canal: Sacral canal and hiatus.
+        map: Borders of levels and zones.
     """
 
     frame: SacralFrame
@@ -61,82 +64,126 @@ class Anatomy:
     foramen_s1_mm: dict[str, FloatArray]
     lateral_mass_mm: dict[str, FloatArray]
     warnings: tuple[str, ...]
+    promontory_mm: FloatArray
+    endplate_size_mm: tuple[float, float]
+    curve: SacralCurve
+    foramina: dict[Opening, Foramen]
+    canal: Canal
+    map: SacralMap
+
+    @property
+    def sacral_slope_deg(self) -> float:
+        """Angle of the S1 endplate to the axial plane of the world, positive when tilted forwards.
+
+        The patient lies in a CT: standing, the sacral slope is another one.
+        """
+        up = self.frame.superior
+        return float(np.degrees(np.arctan2(-up[1], up[2])))
 
     def area_mm2(self, tag: SurfaceTag) -> float:
         """Area of one tagged part of the surface."""
         return float(self.surface.areas_mm2[self.surface_tag == tag].sum())
 
+    def joint_centre_mm(self, tag: SurfaceTag) -> FloatArray:
+        """Area-weighted centre of one tagged part of the surface, world, shape (3,)."""
+        weight = self.surface.areas_mm2 * (self.surface_tag == tag)
+        return np.asarray(weight @ self.surface.centroids_mm / weight.sum())
 
-def find_anatomy(labels: LabelMap, source: str = "labels") -> Anatomy:
-    """Find frame, joint surfaces, foramina and lateral masses in a label map.
+    def foramen(self, level: str, side: str, face: str) -> Foramen:
+        """One opening: level ``S1`` to ``S4``, side ``left`` or ``right``, face ``anterior`` ..."""
+        return self.foramina[Opening(level, side, face)]
+
+    def level_of(self, points_mm: FloatArray) -> NDArray[np.int8]:
+        """Level 1 to 5 of world points, shape (n,); see :meth:`SacralMap.level_of`."""
+        return self.map.level_of(points_mm)
+
+    def denis_zone(self, points_mm: FloatArray) -> NDArray[np.int8]:
+        """Denis' zone 1 to 3 of world points, shape (n,); see :meth:`SacralMap.denis_zone`."""
+        return self.map.denis_zone(points_mm)
+
+    def side_of(self, points_mm: FloatArray) -> NDArray[np.int8]:
+        """1 for world points left of the midline, -1 right of it, shape (n,)."""
+        return self.map.side_of(points_mm)
+
+    def landmarks(self) -> dict[str, object]:
+        """All landmarks as a recipe gives them, world mm: what can be corrected and given back."""
+        flat: dict[str, FloatArray] = {
+            "promontory": self.promontory_mm,
+            "hiatus": self.canal.hiatus_mm,
+            "frame.origin": self.frame.origin_mm,
+            "frame.left": self.frame.left,
+            "frame.superior": self.frame.superior,
+            "auricular.left": self.joint_centre_mm(SurfaceTag.AURICULAR_LEFT),
+            "auricular.right": self.joint_centre_mm(SurfaceTag.AURICULAR_RIGHT),
+        }
+        flat |= {f"lateral_mass.{side}": self.lateral_mass_mm[side] for side in SIDES}
+        for name, foramen in self.foramina.items():
+            flat[f"foramina.{name.level}.{name.side}.{name.face}"] = foramen.centre_mm
+        return nested(flat)
+
+
+def find_anatomy(
+    labels: LabelMap, source: str = "labels", overrides: Mapping[str, object] | None = None
+) -> Anatomy:
+    """Find frame, joints, foramina, canal, levels and zones in a label map.
 
     Args:
-        labels: Label map with sacrum, both hips and L5.
+        labels: Label map with the sacrum; L5 and the hips may be missing where the endplate is flat
+            and the joints are given.
         source: Name of the label file for messages.
+        overrides: Landmarks to use instead of found ones; see
+            :func:`sacrofem.anatomy.overrides.read_overrides`.
 
     Raises:
-        InputError: A label is missing, sides are swapped, or the S1 endplate or an auricular
-            surface is not found.
+        InputError: A label that is needed is missing, sides are swapped, the sacrum is cut by the
+            edge of the image or in two pieces, the S1 endplate or an auricular surface is not
+            found, or a given landmark has a wrong name or lies far from the bone.
     """
-    require_labels(labels, (SACRUM, HIP_LEFT, HIP_RIGHT, L5), source)
+    given = read_overrides(overrides)
+    require_labels(labels, (SACRUM,), source)
     guess = left_axis(labels)
-    surface = bone_surface(labels, SACRUM)
-    tag = np.zeros(len(surface.triangles), dtype=np.int8)
-    frame = _tag_endplate(tag, surface, labels, guess, source)
-    warnings = _tag_facets(tag, surface, labels, frame)
-    _tag_auricular(tag, surface, labels, source)
-    foramen = {side: _foramen_s1(labels, frame, side) for side in SIDES}
-    mass = {side: _lateral_mass(labels, frame, foramen[side], side) for side in SIDES}
-    return Anatomy(frame, surface, tag, foramen, mass, warnings)
+    warnings = checks.check_label(labels, source)
+    bone = bone_indicator(labels, SACRUM)
+    surface = surface_of(bone)
+    check_near_bone(given, surface.points_mm)
+    warnings += checks.label_warnings(labels, bone)
+    endplate, frame = _frame(labels, bone, surface, guess, given, source)
+    warnings += checks.fusion_warnings(labels, surface, endplate)
+    tag, missing = _tags(labels, bone, surface, endplate, frame, given, source)
+    front = given.point("promontory")
+    front = promontory(surface, frame) if front is None else front
+    curve = find_curve(bone, frame, front, source)
+    search, canal, more = _tunnels(labels, bone, surface, curve, tag, given)
+    foramina = search.foramina
+    middle = {side: _middle(foramina, side) for side in SIDES}
+    masses = given.by_side("lateral_mass")
+    return Anatomy(
+        frame=frame,
+        surface=surface,
+        surface_tag=tag,
+        foramen_s1_mm=middle,
+        lateral_mass_mm={
+            side: masses[side] if side in masses else _lateral_mass(bone, frame, middle[side], side)
+            for side in SIDES
+        },
+        warnings=warnings + missing + more,
+        promontory_mm=front,
+        endplate_size_mm=endplate_size(surface, endplate, frame),
+        curve=curve,
+        foramina=foramina,
+        canal=canal,
+        map=make_map(curve, foramina),
+    )
+
+
+def _middle(foramina: Mapping[Opening, Foramen], side: str) -> FloatArray:
+    """Half way between the openings of an S1 foramen, world, shape (3,)."""
+    return np.mean([foramina[Opening("S1", side, face)].centre_mm for face in FACES], axis=0)
 
 
 def side_sign(side: str) -> int:
     """The sign of the frame's left coordinate on a side."""
     return 1 if side == "left" else -1
-
-
-def _tag_endplate(
-    tag: NDArray[np.int8],
-    surface: BoneSurface,
-    labels: LabelMap,
-    guess: FloatArray,
-    source: str,
-) -> SacralFrame:
-    """Tag the S1 endplate and return the frame that stands on it.
-
-    What faces L5 includes the superior articular processes and parts of the wings, joined to the
-    endplate by narrow strips. A first frame from all of it shows where the canal begins; the
-    endplate is what lies in front of that.
-    """
-    towards = faces_label(surface.centroids_mm, surface.normals, labels, L5, DISC_GAP_MM)
-    endplate = largest(pieces(surface.triangles, towards), surface.areas_mm2)
-    if not endplate.any():
-        raise InputError(
-            f"{source}: no part of the sacrum faces L5 within {DISC_GAP_MM:g} mm, so the S1 "
-            "endplate is unknown; label L5 (27) down to its lower endplate."
-        )
-    normal, offset = symmetry_plane(surface, guess)
-    for _ in range(2):
-        up = _plane_normal(surface, endplate)
-        weight = surface.areas_mm2 * endplate
-        frame = make_frame(normal, offset, up, weight @ surface.centroids_mm / weight.sum())
-        local = frame.to_local(surface.centroids_mm)
-        front = towards & (local[:, 1] < _canal_front_mm(labels, frame))
-        front &= np.abs(local[:, 0]) < ENDPLATE_HALF_WIDTH_MM
-        front &= surface.normals @ up > np.cos(np.radians(ENDPLATE_TILT_DEG))
-        endplate = largest(pieces(surface.triangles, front), surface.areas_mm2)
-    tag[endplate] = SurfaceTag.ENDPLATE_S1
-    return frame
-
-
-def _canal_front_mm(labels: LabelMap, frame: SacralFrame) -> float:
-    """Posterior border of the S1 body in the mid-sagittal plane, in the frame."""
-    y = np.arange(-10.0, 50.0, 0.5)
-    depth = np.arange(-CANAL_BELOW_ENDPLATE_MM - 4.0, -CANAL_BELOW_ENDPLATE_MM + 4.0)
-    local = np.stack(np.meshgrid([0.0], y, depth, indexing="ij"), axis=-1).reshape(-1, 3)
-    bone = sample_mask(labels, SACRUM, frame.to_world(local)).reshape(len(y), -1).mean(axis=1)
-    outside = np.flatnonzero(bone < 0.5)
-    return float(y[outside[0]]) if len(outside) else float(y[-1])
 
 
 def sample_mask(labels: LabelMap, label: int, world_mm: FloatArray) -> NDArray[np.float32]:
@@ -146,83 +193,94 @@ def sample_mask(labels: LabelMap, label: int, world_mm: FloatArray) -> NDArray[n
     return np.asarray(ndimage.map_coordinates(mask, index, order=1, mode="constant"))
 
 
-def _plane_normal(surface: BoneSurface, chosen: NDArray[np.bool_]) -> FloatArray:
-    """Outward normal of the plane through a patch, by least squares, area-weighted.
-
-    The mean of the triangles' normals would lean towards the side whose bent rim was caught.
-    """
-    weight = surface.areas_mm2[chosen]
-    points = surface.centroids_mm[chosen]
-    offset = points - weight @ points / weight.sum()
-    normal = np.linalg.svd(np.sqrt(weight)[:, None] * offset, full_matrices=False)[2][2]
-    outward = np.sign(weight @ surface.normals[chosen] @ normal)
-    return np.asarray(outward * normal)
-
-
-def _tag_facets(
-    tag: NDArray[np.int8], surface: BoneSurface, labels: LabelMap, frame: SacralFrame
-) -> tuple[str, ...]:
-    seen = faces_label(surface.centroids_mm, surface.normals, labels, L5, FACET_GAP_MM)
-    local = frame.to_local(surface.centroids_mm)
-    behind = seen & (tag == 0) & (local[:, 1] > _canal_front_mm(labels, frame))
-    warnings = []
-    for side, value in (("left", SurfaceTag.FACET_S1_LEFT), ("right", SurfaceTag.FACET_S1_RIGHT)):
-        lateral = side_sign(side) * local[:, 0]
-        there = behind & (lateral > FACET_LATERAL_MM[0]) & (lateral < FACET_LATERAL_MM[1])
-        number = pieces(surface.triangles, there)
-        facet = largest(number, surface.areas_mm2, FACET_AREA_AT_LEAST_MM2)
-        tag[facet] = value
-        if not facet.any():
-            warnings.append(
-                f"no {side} S1 facet faces L5 within {FACET_GAP_MM:g} mm in these labels; its load "
-                "goes to the other facet or, where both are missing, to the endplate"
-            )
-    return tuple(warnings)
+def _frame(
+    labels: LabelMap,
+    bone: BoneIndicator,
+    surface: BoneSurface,
+    guess: FloatArray,
+    given: Overrides,
+    source: str,
+) -> tuple[NDArray[np.bool_], SacralFrame]:
+    """Endplate and frame; with a given frame, the endplate that goes with it."""
+    frame = given.frame()
+    if frame is None:
+        plane = symmetry_plane(surface, guess)
+        return find_endplate(labels, bone, surface, plane, source)
+    endplate = endplate_of(bone, surface, frame)
+    if not endplate.any():
+        raise InputError(
+            f"landmarks.frame: no part of the sacrum looks along superior at the origin "
+            f"{frame.origin_mm.round(0).tolist()}; put the origin onto the middle of the S1 "
+            "endplate, and superior along its outward normal."
+        )
+    return endplate, frame
 
 
-def _tag_auricular(
-    tag: NDArray[np.int8], surface: BoneSurface, labels: LabelMap, source: str
-) -> None:
-    for label, value in (
-        (HIP_LEFT, SurfaceTag.AURICULAR_LEFT),
-        (HIP_RIGHT, SurfaceTag.AURICULAR_RIGHT),
-    ):
-        seen = faces_label(surface.centroids_mm, surface.normals, labels, label, SACROILIAC_GAP_MM)
-        joint = largest(pieces(surface.triangles, seen & (tag == 0)), surface.areas_mm2, 200.0)
-        if not joint.any():
-            raise InputError(
-                f"{source}: no part of the sacrum faces the hip label {label} within "
-                f"{SACROILIAC_GAP_MM:g} mm over at least 2 cm2, so the sacroiliac joint is unknown;"
-                " label the hip up to its joint surface."
-            )
-        tag[joint] = value
+def _tags(
+    labels: LabelMap,
+    bone: BoneIndicator,
+    surface: BoneSurface,
+    endplate: NDArray[np.bool_],
+    frame: SacralFrame,
+    given: Overrides,
+    source: str,
+) -> tuple[NDArray[np.int8], tuple[str, ...]]:
+    """:class:`SurfaceTag` of each triangle, and which facets are missing."""
+    tag = np.zeros(len(surface.triangles), dtype=np.int8)
+    tag[endplate] = SurfaceTag.ENDPLATE_S1
+    missing: tuple[str, ...] = ()
+    if labels.mask(L5).any():
+        behind = canal_front_mm(bone, frame)
+        facets, missing = find_facets(surface, labels, frame, behind, tag == 0)
+        for value, chosen in facets.items():
+            tag[chosen] = value
+    joints = find_auricular(surface, labels, tag == 0, given.by_side("auricular"), source)
+    for value, chosen in joints.items():
+        tag[chosen] = value
+    return tag, missing
 
 
-def _foramen_s1(labels: LabelMap, frame: SacralFrame, side: str) -> FloatArray:
-    """Where the bone is thinnest from front to back in the window of the S1 foramen."""
-    step = 1.0
-    x = side_sign(side) * np.arange(*FORAMEN_S1_LATERAL_MM, step)
-    y = np.arange(-60.0, 60.0, step)
-    z = -np.arange(*FORAMEN_S1_BELOW_MM, step)
-    local = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
-    world = frame.to_world(local.reshape(-1, 3))
-    bone = sample_mask(labels, SACRUM, world).reshape(local.shape[:3])
-    # Missing bone outside the wings is no foramen: columns count only between front and back.
-    thickness = ndimage.gaussian_filter(bone.sum(axis=1) * step, 2.0 / step, mode="nearest")
-    i, k = np.unravel_index(int(thickness.argmin()), thickness.shape)
-    column = bone[i].sum(axis=1) if bone[i, :, k].sum() < 1.0 else bone[i, :, k]
-    middle = float((column * y).sum() / max(column.sum(), 1e-9))
-    return np.asarray(frame.to_world(np.array([[x[i], middle, z[k]]]))[0])
+def _tunnels(
+    labels: LabelMap,
+    bone: BoneIndicator,
+    surface: BoneSurface,
+    curve: SacralCurve,
+    tag: NDArray[np.int8],
+    given: Overrides,
+) -> tuple[ForamenSearch, Canal, tuple[str, ...]]:
+    """Foramina and canal, given ones put in, and what was not found."""
+    image = unroll(bone, surface, curve)
+    joints = tag >= SurfaceTag.AURICULAR_LEFT
+    beside = curve.to_curved(surface.centroids_mm[joints])[:, 1]
+    search = find_foramina(image, float(beside.mean()) if joints.any() else None)
+    foramina = dict(search.foramina)
+    for name, point in given.foramina().items():
+        curved = curve.to_curved(point[None])[0]
+        foramina[name] = replace(
+            foramina[name], centre_mm=point, curved_mm=curved, found=True, basis=""
+        )
+    search = replace(search, foramina=foramina)
+    s4_mm = float(np.mean([f.curved_mm[1] for n, f in foramina.items() if n.level == "S4"]))
+    third_mm = float(np.mean([f.curved_mm[1] for n, f in foramina.items() if n.level == "S3"]))
+    canal = find_canal(image, s4_mm)
+    hiatus = given.point("hiatus")
+    if hiatus is not None:
+        canal = replace(canal, hiatus_mm=hiatus, found=True)
+    words = checks.foramen_warnings(labels, search, curve, third_mm)
+    return search, canal, words + checks.canal_warnings(canal)
 
 
 def _lateral_mass(
-    labels: LabelMap, frame: SacralFrame, foramen_mm: FloatArray, side: str
+    bone: BoneIndicator, frame: SacralFrame, foramen_mm: FloatArray, side: str
 ) -> FloatArray:
     """Centre of the largest sphere in the bone lateral to and above the S1 foramen."""
-    bone = largest_piece(labels.mask(SACRUM))
-    depth = ndimage.distance_transform_edt(bone, sampling=labels.grid.spacing_mm)
-    index = np.argwhere(bone).astype(np.float64)
-    local = frame.to_local(labels.grid.to_world(index))
+    # Every n-th point of a finer grid will do: the sphere is 20 mm wide.
+    spacing = np.array(bone.grid.spacing_mm)
+    every = np.maximum(np.floor(MASS_GRID_MM / spacing + 1e-6), 1).astype(int)
+    thin = tuple(slice(None, None, n) for n in every)
+    inside = largest_piece(bone.field[thin] > bone.level)
+    depth = ndimage.distance_transform_edt(inside, sampling=every * spacing)
+    local = frame.to_local(bone.grid.to_world(np.argwhere(inside) * every))
     foramen = frame.to_local(foramen_mm[None])[0]
     sign = side_sign(side)
     # The plateau of the distance map is flat: weigh by a high power instead of taking one voxel.
@@ -232,5 +290,5 @@ def _lateral_mass(
             f"no bone lies lateral to the {side} S1 foramen found at {foramen.round(0)} mm in the "
             "sacral frame; give the label of the whole sacrum with its wings."
         )
-    weight = depth[bone][here] ** 8
+    weight = depth[inside][here] ** 8
     return np.asarray(frame.to_world((weight @ local[here] / weight.sum())[None])[0])

@@ -35,12 +35,14 @@ class BoneSurface:
         triangles: Vertex numbers, shape (m, 3), counter-clockwise seen from outside.
         label_ml: Volume of the label that it encloses.
         dropped_ml: Volume of islands that were left out.
+        filled_ml: Volume of inner cavities that were filled, part of ``label_ml``.
     """
 
     points_mm: FloatArray
     triangles: NDArray[np.int64]
     label_ml: float
     dropped_ml: float
+    filled_ml: float = 0.0
 
     @cached_property
     def _cross(self) -> FloatArray:
@@ -69,6 +71,31 @@ class BoneSurface:
         return float((self._cross * self.points_mm[self.triangles[:, 0]]).sum() / 6000.0)
 
 
+@dataclass(frozen=True, eq=False)
+class BoneIndicator:
+    """A bone as a smooth function of space: above 0.5 inside, below it outside.
+
+    Attributes:
+        field: Smoothed indicator on a crop of the label map's grid, refined where that is coarse.
+        grid: The grid of ``field``.
+        level: Value of ``field`` on the surface that encloses the label's volume.
+        label_ml, dropped_ml, filled_ml: As in :class:`BoneSurface`.
+    """
+
+    field: NDArray[np.float32]
+    grid: Grid
+    level: float
+    label_ml: float
+    dropped_ml: float
+    filled_ml: float
+
+    def sample(self, world_mm: FloatArray) -> NDArray[np.float32]:
+        """Values at world points, shape (n,), scaled so that the surface lies at 0.5."""
+        index = self.grid.to_index(world_mm).T
+        value = ndimage.map_coordinates(self.field, index, order=1, mode="constant")
+        return np.asarray(value * np.float32(0.5 / self.level))
+
+
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest face-connected piece of a mask, its inner cavities filled."""
     pieces, count = ndimage.label(mask)
@@ -79,30 +106,61 @@ def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_fill_holes(mask))
 
 
+def bone_indicator(labels: LabelMap, label: int) -> BoneIndicator:
+    """The smooth indicator of the largest piece of one label.
+
+    Raises:
+        InputError: The label is so small that it has no surface (under 1 ml).
+    """
+    mask, grid = _cropped(labels.mask(label), labels.grid)
+    bone = largest_piece(mask)
+    label_ml = float(bone.sum()) * grid.voxel_ml
+    if label_ml < 1.0:
+        raise InputError(
+            f"label {label} holds {label_ml:.2f} ml, at least 1 ml is needed to make a bone of it; "
+            "check the segmentation."
+        )
+    field, fine = _fine_indicator(bone, grid)
+    level = _volume_level(field, label_ml / fine.voxel_ml)
+    dropped_ml = float((mask & ~bone).sum()) * grid.voxel_ml
+    filled_ml = float((bone & ~mask).sum()) * grid.voxel_ml
+    return BoneIndicator(field, fine, level, label_ml, dropped_ml, filled_ml)
+
+
 def bone_surface(labels: LabelMap, label: int) -> BoneSurface:
     """The smooth closed surface of the largest piece of one label.
 
     Raises:
         InputError: The label is so small that it has no surface (under 1 ml).
     """
-    mask = labels.mask(label)
-    bone = largest_piece(mask)
-    label_ml = float(bone.sum()) * labels.grid.voxel_ml
-    if label_ml < 1.0:
-        raise InputError(
-            f"label {label} holds {label_ml:.2f} ml, at least 1 ml is needed to make a bone of it; "
-            "check the segmentation."
-        )
-    field, grid = _fine_indicator(bone, labels.grid)
-    level = _volume_level(field, label_ml / grid.voxel_ml)
-    vertices, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)
-    points = grid.to_world(vertices)
+    return surface_of(bone_indicator(labels, label))
+
+
+def surface_of(bone: BoneIndicator) -> BoneSurface:
+    """The smooth closed surface of a bone's indicator."""
+    vertices, faces, _, _ = measure.marching_cubes(bone.field, bone.level, allow_degenerate=False)
     triangles = faces.astype(np.int64)
-    dropped_ml = float((mask & ~bone).sum()) * labels.grid.voxel_ml
-    surface = BoneSurface(_smooth(points, triangles), triangles, label_ml, dropped_ml)
+    points = _smooth(bone.grid.to_world(vertices), triangles)
+    surface = BoneSurface(points, triangles, bone.label_ml, bone.dropped_ml, bone.filled_ml)
     if surface.volume_ml < 0:
         surface = replace(surface, triangles=np.ascontiguousarray(triangles[:, ::-1]))
     return surface
+
+
+def _cropped(mask: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.bool_], Grid]:
+    """The box of a mask with one voxel around it, and its grid; an empty mask as it is."""
+    box = ndimage.find_objects(mask.astype(np.uint8))
+    if not box:
+        return mask, grid
+    keep = tuple(
+        slice(max(part.start - 1, 0), min(part.stop + 1, size))
+        for part, size in zip(box[0], mask.shape, strict=True)
+    )
+    start = np.array([part.start for part in keep], dtype=np.float64)
+    crop = mask[keep]
+    nx, ny, nz = crop.shape
+    origin = grid.to_world(start[None])[0]
+    return crop, Grid((nx, ny, nz), grid.spacing_mm, origin, grid.direction)
 
 
 def _smooth(points_mm: FloatArray, triangles: NDArray[np.int64]) -> FloatArray:
@@ -124,7 +182,8 @@ def _fine_indicator(bone: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.flo
     factor = np.maximum(np.ceil(np.array(grid.spacing_mm) / SURFACE_GRID_MM), 1).astype(int)
     shape = (np.array(padded.shape) - 1) * factor + 1
     # Cubic interpolation: linear would bring the staircase of the voxels back.
-    fine = ndimage.zoom(smooth, shape / np.array(padded.shape), order=3, grid_mode=False)
+    zoom = shape / np.array(padded.shape)
+    fine = ndimage.zoom(smooth, zoom, order=3, grid_mode=False) if factor.max() > 1 else smooth
     nx, ny, nz = (int(n) for n in shape)
     sx, sy, sz = (float(s) for s in np.array(grid.spacing_mm) / factor)
     return fine, Grid((nx, ny, nz), (sx, sy, sz), grid.to_world(start[None])[0], grid.direction)
