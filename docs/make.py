@@ -16,16 +16,24 @@ from typing import Any
 
 from mpi4py import MPI
 
+from sacrofem.anatomy.landmarks import find_anatomy
 from sacrofem.report.figures import density_slices, difference_slices, png
+from sacrofem.report.mesh_scene import by_part
 from sacrofem.report.scene import treatment_scene
 from sacrofem.report.view import view_of
+from sacrofem.study.bones import load_patient
+from sacrofem.study.images import read_images
+from sacrofem.study.provenance import Stopwatch
+from sacrofem.study.recipe import read_recipe
 from sacrofem.study.run import run_scenario
-from sacrofem.study.scenario import read_recipe, read_scenario
+from sacrofem.study.scenario import read_scenario
 
 ROOT = Path(__file__).parents[1]
 SCENARIO = ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml"
 #: Edge lengths in mm and degrees of the displacement for the table of the discretisation.
-DISCRETISATIONS = ((4.5, 2), (3.0, 1), (3.0, 2), (2.5, 2))
+DISCRETISATIONS = ((4.0, 1), (3.0, 1), (2.0, 1), (4.0, 2), (3.0, 2), (2.0, 2))
+#: Model and edge lengths in mm, in the treatable zone and elsewhere, for the table of meshes.
+MESHES = (("sacrum", 3.0, 3.0), ("sacrum", 1.7, 1.7), ("pelvis", 2.0, 4.0))
 STAGES = ("image", "mesh", "model", "treatment", "solve", "measure")
 
 
@@ -121,6 +129,67 @@ def discretisations(folder: Path) -> list[dict[str, Any]]:
     return runs
 
 
+def mesh_run(name: str, images: list[str], folder: Path, recipe: str) -> dict[str, Any]:
+    """One `sacrofem mesh`; its figures with the time on the clock and the peak memory."""
+    (folder / "mesh.yaml").write_text(recipe)
+    out = folder / "mesh"
+    command = [sys.executable, "-m", "sacrofem", "mesh", str(folder / "mesh.yaml")]
+    start = time.perf_counter()
+    child = subprocess.Popen([*command, "--out", str(out), *images])
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with status {child.returncode}")
+    values = json.loads((out / "mesh.json").read_text())
+    clock = time.perf_counter() - start
+    return values | {"name": name, "clock": clock, "memory_GB": usage.ru_maxrss * 1024 / 1e9}
+
+
+def meshes(inputs: dict[str, list[str]], folder: Path) -> list[dict[str, Any]]:
+    """Meshes of all inputs."""
+    runs = []
+    for source, images in inputs.items():
+        for model, zone, elsewhere in MESHES:
+            recipe = f"phantom: {{}}\nmodel: {model}\nedge_mm: {zone}\n"
+            recipe += f"edge_elsewhere_mm: {elsewhere}\n"
+            name = f"{source}: {model}, {zone:g} / {elsewhere:g} mm"
+            runs.append(mesh_run(name, images, folder, recipe))
+    return runs
+
+
+def mesh_table(runs: list[dict[str, Any]]) -> str:
+    """Sizes, times, quality and fidelity of meshes."""
+    rows = {
+        "nodes": [f"{run['nodes']:,}" for run in runs],
+        "tetrahedra": [f"{run['cells']:,}" for run in runs],
+        "command without report, s": [f"{run['clock']:.0f}" for run in runs],
+        "peak memory, GB": [f"{run['memory_GB']:.2f}" for run in runs],
+        "quality (SICN), minimum": [f"{run['shape']['minimum']:.2f}" for run in runs],
+        "quality (SICN), 1st percentile": [f"{run['shape']['percentile_1']:.2f}" for run in runs],
+        "dihedral angles, deg": [
+            f"{run['shape']['dihedral_min_deg']:.0f} to {run['shape']['dihedral_max_deg']:.0f}"
+            for run in runs
+        ],
+        "openings of foramina S1-S4": [f"{run['foramina_open']} of 16" for run in runs],
+        "tunnels of the sacrum (label)": [
+            "{tunnels} ({label_tunnels})".format(**run["parts"]["sacrum"]) for run in runs
+        ],
+    }
+    for name in ("sacrum", "ilium left", "ilium right"):
+        parts = [(run["parts"].get(name), run["voxel_mm"]) for run in runs]
+        for label, show in (
+            ("volume against label, %", _volume_percent),
+            ("surface distance, mean, voxels", lambda p, v: f"{p['surface_mean_mm'] / v:.2f}"),
+            ("surface distance, 95th perc., voxels", lambda p, v: f"{p['surface_p95_mm'] / v:.2f}"),
+        ):
+            rows[f"{name}: {label}"] = [show(p, v) if p else "-" for p, v in parts]
+    return columns(rows, [run["name"] for run in runs])
+
+
+def _volume_percent(part: dict[str, float], _: float) -> str:
+    return f"{100 * (part['mesh_ml'] / part['label_ml'] - 1):+.2f}"
+
+
 def _stiffness(arm: dict[str, Any], state: str) -> float:
     return float(arm[state]["stiffness_N_per_mm"])
 
@@ -143,6 +212,24 @@ def discretisation_table(runs: list[dict[str, Any]]) -> str:
             rows[f"{arm}: relief in the rim, {label}, %"] = [
                 f"{100 * a['relief']['rim'][name]:.1f}" for a in arms
             ]
+    table = columns(rows, [run["name"] for run in runs])
+    return table + "\nDifference to the finest, last column:\n\n" + _differences(runs)
+
+
+def _differences(runs: list[dict[str, Any]]) -> str:
+    """Relative difference of the measures to the last run, in percent."""
+    rows = {}
+    for arm in runs[0]["arms"]:
+        arms = [run["arms"][arm] for run in runs]
+        figures = {
+            "stiffness with lesion": [_stiffness(a, "lesion") for a in arms],
+            "relief in the rim, mean": [a["relief"]["rim"]["von_mises_mean"] for a in arms],
+            "relief in the rim, 95th percentile": [
+                a["relief"]["rim"]["von_mises_p95"] for a in arms
+            ],
+        }
+        for label, values in figures.items():
+            rows[f"{arm}: {label}, %"] = [f"{100 * (v / values[-1] - 1):+.1f}" for v in values]
     return columns(rows, [run["name"] for run in runs])
 
 
@@ -152,7 +239,11 @@ def pictures() -> None:
     view = view_of(run_scenario(scenario, read_recipe(scenario.mesh), MPI.COMM_SELF))
     images = ROOT / "docs" / "images"
     images.mkdir(exist_ok=True)
+    pelvis = read_recipe(ROOT / "meshes" / "phantom-pelvis.yaml")
+    source = read_images(pelvis)
+    bone = load_patient(pelvis, Stopwatch(), images=source).bone
     for name, figure in (
+        ("mesh", by_part(bone.mesh, find_anatomy(source.labels))),
         ("treatment", treatment_scene(view)),
         ("density", density_slices(view)),
         ("difference", difference_slices(view)),
@@ -177,6 +268,7 @@ def main() -> None:
                 title = f"{name}, {ranks} rank{'s' * (ranks > 1)}"
                 runs.append(run(title, images, ranks, Path(folder) / "out"))
         pictures()
+        made = meshes(inputs, Path(folder))
         finer = discretisations(Path(folder))
     versions = ", ".join(f"{k} {v}" for k, v in runs[0]["versions"].items() if k != "code")
     text = (
@@ -184,7 +276,9 @@ def main() -> None:
         f"Machine: {os.cpu_count()} cores. {versions}.\n\nCompiled forms and meshes were not "
         "cached, except the mesh where 'cached' stands.\n\n## Sizes and times\n\n"
         f"{benchmark(runs)}\n## Results\n\nForce 500 N, lesion 7.1 ml in the right lateral mass, "
-        f"6 ml of cement.\n\n{results(runs[::2])}## Discretisation\n\nThe phantom with other edge "
+        f"6 ml of cement.\n\n{results(runs[::2])}## Meshes\n\n`sacrofem mesh`, edge in the "
+        "treatable zone / elsewhere; from files to a mesh, written as VTU.\n\n"
+        f"{mesh_table(made)}\n## Discretisation\n\nThe phantom with other edge "
         "lengths and degrees of the displacement; the default is 3 mm, P2.\n\n"
         f"{discretisation_table(finer)}"
     )

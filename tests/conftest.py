@@ -10,11 +10,15 @@ from mpi4py import MPI
 
 from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.anatomy.joints import SurfaceTag
-from sacrofem.image.calibration import RhoQctK2HPO4
+from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.image.phantom import PhantomSpec, make_phantom
 from sacrofem.image.volume import CtVolume, LabelMap
-from sacrofem.mesh.bone_mesh import BoneMesh, boundary_facets
-from sacrofem.mesh.build import MeshedBone, build_mesh
+from sacrofem.mesh.bone_mesh import BoneMesh, Part, boundary_facets
+from sacrofem.mesh.build import MeshedBone, MeshRequest, build_mesh
+from sacrofem.mesh.fidelity import PartFidelity
+from sacrofem.mesh.mesher import EdgeLengths
+from sacrofem.mesh.quality import shape_figures
+from sacrofem.mesh.report import MeshReport
 
 REAL_CT = Path(__file__).parents[2] / "shared" / "data" / "ct"
 #: Half the edge lengths of the box, in mm: left-right, front-back; and its height.
@@ -56,14 +60,15 @@ def make_box(cells: int = 4, density: float = 0.2) -> BoneMesh:
         facets=facets,
         facet_tag=tag,
         density=RhoQctK2HPO4(np.full(len(tets), density)),
+        part=np.full(len(tets), Part.SACRUM, dtype=np.int8),
+        level=np.full(len(tets), 1, dtype=np.int8),
+        zone=np.full(len(tets), 3, dtype=np.int8),
         frame=SacralFrame(np.zeros(3), *np.eye(3)),
         lateral_mass_mm={
             "left": np.array([15.0, 0.0, -20.0]),
             "right": np.array([-15.0, 0.0, -20.0]),
         },
         foramen_s1_mm={"left": np.array([8.0, 0, -30]), "right": np.array([-8.0, 0, -30])},
-        label_ml=float(np.prod(size)) / 1000.0,
-        warnings=(),
     )
 
 
@@ -71,6 +76,31 @@ def make_box(cells: int = 4, density: float = 0.2) -> BoneMesh:
 def box() -> Callable[..., BoneMesh]:
     """Maker of boxes; see :func:`make_box`."""
     return make_box
+
+
+@pytest.fixture(scope="session")
+def plain_report() -> Callable[[BoneMesh], MeshReport]:
+    """Maker of the report that a mesh file needs, for meshes that are not of a bone."""
+
+    def make(mesh: BoneMesh) -> MeshReport:
+        return MeshReport(
+            model="sacrum",
+            zone_mm=1.0,
+            elsewhere_mm=1.0,
+            voxel_mm=1.0,
+            nodes=len(mesh.points_mm),
+            cells=len(mesh.tets),
+            shape=shape_figures(mesh.points_mm, mesh.tets),
+            parts={"sacrum": PartFidelity(10.0, 9.9, 0.1, 0.2, 0, 0)},
+            cartilage_ml=0.0,
+            foramina_open=0,
+            calibration={"method": "none"},
+            metal_ml=0.0,
+            landmarks={"promontory": [1.0, 2.0, 3.0]},
+            warnings=("foramen S4 left: not found",),
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +112,7 @@ def phantom_images() -> tuple[CtVolume, LabelMap]:
 @pytest.fixture(scope="session")
 def phantom_bone(phantom_images: tuple[CtVolume, LabelMap]) -> MeshedBone:
     """A coarse mesh of the phantom: 5 mm edges."""
-    return build_mesh(*phantom_images, edge_mm=5.0)
+    return build_mesh(*phantom_images, MeshRequest(edges=EdgeLengths(5.0, 5.0)))
 
 
 @pytest.fixture(scope="session")

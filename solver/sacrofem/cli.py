@@ -1,4 +1,4 @@
-"""The command line: ``sacrofem run|sweep|phantom``. It parses, calls and prints, nothing else."""
+"""The command line, ``sacrofem mesh|run|sweep|phantom``: it parses, calls and prints."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,23 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import sacrofem
+from sacrofem.anatomy.landmarks import find_anatomy
 from sacrofem.errors import SacrofemError
 from sacrofem.image.files import write_ct, write_labels
 from sacrofem.image.phantom import PhantomSpec, make_phantom
 from sacrofem.mechanics.distributed import on_root
+from sacrofem.report.mesh_page import write_mesh_report
+from sacrofem.report.mesh_table import mesh_table
 from sacrofem.report.page import write_report
 from sacrofem.report.table import comparison_table
+from sacrofem.study.bones import load_patient
 from sacrofem.study.fields import write_fields
+from sacrofem.study.images import read_images
+from sacrofem.study.mesh_files import export_names, write_mesh_files
 from sacrofem.study.output_folder import check_output, mark, staged
+from sacrofem.study.provenance import Stopwatch
+from sacrofem.study.recipe import MeshRecipe, read_recipe, with_own_images
 from sacrofem.study.records import open_store, write_record
 from sacrofem.study.run import ScenarioResult, run_scenario
-from sacrofem.study.scenario import (
-    MeshRecipe,
-    Scenario,
-    read_recipe,
-    read_scenario,
-    with_own_images,
-)
+from sacrofem.study.scenario import Scenario, read_scenario
 from sacrofem.study.summary import summary, write_summary
 from sacrofem.study.sweep import run_sweep
 
@@ -61,12 +63,52 @@ def _root(
         raise typer.Exit
 
 
+OWN_CT = typer.Option(help="CT in HU for the recipe's: a file, or a folder of DICOM slices.")
+OWN_LABELS = typer.Option(help="Label map of --ct: a file, or a folder of TotalSegmentator masks.")
+
+
+@app.command()
+def mesh(
+    recipe: Annotated[Path, typer.Argument(help="Mesh recipe (YAML).")],
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("mesh"),
+    ct: Annotated[Path | None, OWN_CT] = None,
+    labels: Annotated[Path | None, OWN_LABELS] = None,
+    report: Annotated[bool, typer.Option("--report", help="Write a page with pictures.")] = False,
+    export: Annotated[
+        list[str] | None, typer.Option(help="Formats besides VTU: xdmf, msh, inp; repeatable.")
+    ] = None,
+) -> None:
+    """Mesh a recipe's bone: the mesh as VTU, its figures as JSON, a page with pictures."""
+    question = with_own_images(read_recipe(recipe), ct, labels)
+    names = export_names(export or [])
+    check_output(out)
+    with _status() as say:
+        say("images")
+        watch = Stopwatch()
+        with watch.stage("image"):
+            images = read_images(question)
+        say("anatomy and mesh")
+        patient = load_patient(question, watch, images=images)
+        say("files")
+        with staged(out) as folder:
+            write_mesh_files(folder, patient, names)
+            if report:
+                say("report")
+                anatomy = find_anatomy(images.labels, images.source, question.landmarks)
+                title = f"{question.model} of {images.source}"
+                page = folder / "report.html"
+                inputs = (patient.bone, images.ct, images.labels, anatomy, title)
+                write_mesh_report(page, *inputs, recipe.read_text(encoding="utf-8"))
+    typer.echo(mesh_table(patient.bone.report))
+    typer.echo(f"\nMesh: {out / 'mesh.vtu'}")
+
+
 @app.command()
 def run(
     scenario: Annotated[Path, typer.Argument(help="Scenario file (YAML).")],
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results"),
-    ct: Annotated[Path | None, typer.Option(help="CT in HU (NIfTI), for the recipe's.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Label map (NIfTI) of --ct.")] = None,
+    ct: Annotated[Path | None, OWN_CT] = None,
+    labels: Annotated[Path | None, OWN_LABELS] = None,
 ) -> None:
     """Run a scenario: mesh, lesion, every arm, measures, report."""
     question, recipe = on_root(comm, lambda: _read(scenario, out, ct, labels))
@@ -111,10 +153,20 @@ def phantom(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("phantom"),
     voxel_mm: Annotated[float, typer.Option(min=0.4, max=5.0, help="Voxel size.")] = 1.5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of texture and noise.")] = 1,
+    age_years: Annotated[float, typer.Option(help="Age: density and fatty voids.")] = 70.0,
+    sex: Annotated[str, typer.Option(help="female or male: size and proportions.")] = "female",
+    dysmorphism: Annotated[float, typer.Option(help="Upper sacral dysmorphism, 0 to 1.")] = 0.0,
 ) -> None:
     """Write the project's own CT and its label map as ct.nii.gz and labels.nii.gz."""
     check_output(out)
-    image, labels = make_phantom(PhantomSpec(voxel_mm=(voxel_mm,) * 3, seed=seed))
+    person = PhantomSpec(
+        voxel_mm=(voxel_mm,) * 3,
+        seed=seed,
+        age_years=age_years,
+        sex="male" if sex == "male" else "female",
+        dysmorphism=dysmorphism,
+    )
+    image, labels = make_phantom(person)
     mark(out)
     write_ct(out / "ct.nii.gz", image)
     write_labels(out / "labels.nii.gz", labels)

@@ -19,7 +19,12 @@ from sacrofem.mechanics.elasticity import ElasticModel, make_model
 from sacrofem.mechanics.loads import StandingLoad
 from sacrofem.mechanics.materials import MaterialParameters, ModulusField, intact_modulus
 from sacrofem.mechanics.state import StateSolution, solve_state
-from sacrofem.mechanics.supports import JointSprings, cartilage_springs
+from sacrofem.mechanics.supports import (
+    SACROILIAC_JOINTS,
+    JointSprings,
+    Support,
+    cartilage_springs,
+)
 from sacrofem.mesh.bone_mesh import BoneMesh
 
 NO_CORTEX = MaterialParameters(cortex_mm=0.0)
@@ -34,7 +39,8 @@ def model_of(
     order: int = 2,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> ElasticModel:
-    return make_model(mesh, load, springs or cartilage_springs(), materials, order, comm)
+    support = Support(SACROILIAC_JOINTS, springs or cartilage_springs())
+    return make_model(mesh, load, support, materials, order, comm)
 
 
 def uniform(mesh: BoneMesh, young_MPa: float) -> ModulusField:

@@ -1,4 +1,4 @@
-"""Mesh: quality by definition, equal parts, volumes against the label, files that come back."""
+"""Mesh: equal parts of cells, the phantom's mesh as a whole, files that come back."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,23 +10,14 @@ import pytest
 
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.errors import MeshError
-from sacrofem.image.calibration import RhoQctK2HPO4
-from sacrofem.mesh import build
-from sacrofem.mesh.bone_mesh import BoneMesh, facet_areas_mm2, signed_volumes_mm3
+from sacrofem.image.density import RhoQctK2HPO4
+from sacrofem.mesh.bone_mesh import BoneMesh, Part, facet_areas_mm2, signed_volumes_mm3
 from sacrofem.mesh.build import MeshedBone
+from sacrofem.mesh.fidelity import tunnels
 from sacrofem.mesh.files import load_bone, save_bone, write_vtu
 from sacrofem.mesh.quality import inverse_condition
+from sacrofem.mesh.report import QUALITY_AT_LEAST, QUALITY_P01_AT_LEAST, require_limits
 from sacrofem.mesh.samples import sample_points
-
-REGULAR = np.array([[1.0, 1, 1], [-1, 1, -1], [1, -1, -1], [-1, -1, 1]])
-
-
-def test_quality_is_one_for_the_regular_and_zero_for_a_flat_tetrahedron() -> None:
-    tet = np.array([[0, 1, 2, 3]])
-    assert inverse_condition(REGULAR, tet)[0] == pytest.approx(1.0)
-    assert inverse_condition(REGULAR, tet[:, [1, 0, 2, 3]])[0] == pytest.approx(-1.0)
-    flat = REGULAR * [1, 1, 1e-9]
-    assert abs(inverse_condition(flat, tet)[0]) < 1e-6
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
@@ -60,10 +51,16 @@ def test_box_facets_are_outward_and_cover_the_surface(box: Callable[..., BoneMes
 
 
 def test_phantom_mesh_keeps_volume_quality_and_joints(phantom_bone: MeshedBone) -> None:
-    mesh = phantom_bone.mesh
-    assert mesh.volume_ml == pytest.approx(mesh.label_ml, rel=0.02)
-    assert inverse_condition(mesh.points_mm, mesh.tets).min() > build.QUALITY_AT_LEAST
-    area = [facet_areas_mm2(mesh.points_mm, mesh.facets[mesh.facet_tag == t]).sum() for t in (4, 5)]
+    mesh, report = phantom_bone.mesh, phantom_bone.report
+    assert mesh.volume_ml == pytest.approx(report.parts["sacrum"].label_ml, rel=0.01)
+    assert (mesh.part == Part.SACRUM).all()
+    quality = inverse_condition(mesh.points_mm, mesh.tets)
+    assert quality.min() == report.shape.minimum > QUALITY_AT_LEAST
+    assert np.percentile(quality, 1.0) > QUALITY_P01_AT_LEAST
+    area = [
+        facet_areas_mm2(mesh.points_mm, mesh.facets[mesh.facet_tag == tag]).sum()
+        for tag in (SurfaceTag.AURICULAR_LEFT, SurfaceTag.AURICULAR_RIGHT)
+    ]
     assert area[0] == pytest.approx(area[1], rel=0.05)
     assert (mesh.facet_tag == SurfaceTag.ENDPLATE_S1).any()
 
@@ -71,10 +68,15 @@ def test_phantom_mesh_keeps_volume_quality_and_joints(phantom_bone: MeshedBone) 
 def test_phantom_mesh_has_open_foramina(phantom_bone: MeshedBone) -> None:
     # Genus 17: eight anterior and eight posterior foramina, the canal and the hiatus
     # (Euler number of a closed surface is 2 - 2 genus). At 2 mm one small opening may close.
-    facets = phantom_bone.mesh.facets
-    edges = np.sort(facets[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    euler = len(np.unique(facets)) - len(np.unique(edges, axis=0)) + len(facets)
-    assert 1 - euler / 2 >= 15
+    found = phantom_bone.report.parts["sacrum"].tunnels
+    assert found >= 15
+    assert found == tunnels(phantom_bone.mesh.tets)
+
+
+def test_every_sacral_cell_has_a_level_and_a_zone(phantom_bone: MeshedBone) -> None:
+    mesh = phantom_bone.mesh
+    assert set(np.unique(mesh.level)) == {1, 2, 3, 4, 5}
+    assert set(np.unique(mesh.zone)) == {1, 2, 3}
 
 
 def test_density_of_cells_is_that_of_the_ct(phantom_bone: MeshedBone) -> None:
@@ -89,15 +91,20 @@ def test_density_of_cells_is_that_of_the_ct(phantom_bone: MeshedBone) -> None:
 
 
 def test_a_bad_mesh_is_refused_with_its_number(phantom_bone: MeshedBone) -> None:
-    mesh = phantom_bone.mesh
-    with pytest.raises(MeshError, match=r"ml and its label .* apart"):
-        build._check(replace(mesh, label_ml=1.1 * mesh.label_ml))
+    """Protects: the figures that the limits read are those of the mesh."""
+    report = phantom_bone.report
+    require_limits(report)
+    sacrum = report.parts["sacrum"]
+    wrong = replace(sacrum, label_ml=1.1 * sacrum.label_ml)
+    with pytest.raises(MeshError, match=r"mesh of the sacrum holds .* ml and its label .* apart"):
+        require_limits(replace(report, parts={"sacrum": wrong}))
 
 
 def test_a_bone_comes_back_from_its_file(tmp_path: Path, phantom_bone: MeshedBone) -> None:
     save_bone(tmp_path / "bone.npz", phantom_bone)
     again = load_bone(tmp_path / "bone.npz")
     assert again.mesh.sha256 == phantom_bone.mesh.sha256
+    assert again.report == phantom_bone.report
     np.testing.assert_array_equal(again.tissue.tissue, phantom_bone.tissue.tissue)
     np.testing.assert_array_equal(again.mesh.facets, phantom_bone.mesh.facets)
     assert [p.name for p in tmp_path.iterdir()] == ["bone.npz"]

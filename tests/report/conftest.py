@@ -1,14 +1,16 @@
 """A summary, a scenario and a box of bone that need no solver."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sacrofem.anatomy.frame import SacralFrame
-from sacrofem.image.calibration import RhoQctK2HPO4
+from sacrofem.image.calibration import FALLBACK_LINE
+from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.mechanics.materials import MaterialParameters, lesion_modulus, treated_modulus
-from sacrofem.mesh.bone_mesh import BoneMesh, boundary_facets
+from sacrofem.mesh.bone_mesh import BoneMesh, Part, boundary_facets
 from sacrofem.mesh.tissue_grid import BONE, TissueGrid
 from sacrofem.report.view import ArmView, BoneView
 from sacrofem.study.scenario import Scenario
@@ -76,6 +78,7 @@ def summary(scenario: Scenario) -> dict[str, Any]:
         "schema": 1,
         "title": scenario.title,
         "mesh": {
+            "model": "sacrum",
             "nodes": 19189,
             "cells": 90069,
             "dofs": 407769,
@@ -87,6 +90,7 @@ def summary(scenario: Scenario) -> dict[str, Any]:
             "sha256": "ab" * 32,
             "from_cache": True,
         },
+        "calibration": asdict(FALLBACK_LINE),
         "arms": {"balloon": _arm(0.20, 0.0), "vertebroplasty": _arm(0.21, 0.125)},
         "warnings": [],
         "seconds": {"mesh": 52.1, "solve": 26.8},
@@ -134,11 +138,12 @@ def make_view(side: str) -> BoneView:
         facets=boundary_facets(tets)[0],
         facet_tag=np.zeros(len(boundary_facets(tets)[0]), dtype=np.int8),
         density=RhoQctK2HPO4(0.2 + 0.001 * centroids[:, 2]),
+        part=np.full(len(tets), Part.SACRUM, dtype=np.int8),
+        level=np.full(len(tets), 1, dtype=np.int8),
+        zone=np.full(len(tets), 3, dtype=np.int8),
         frame=frame,
         lateral_mass_mm={s: np.array([x, 5.0, -20.0]) for s, x in (("left", 30), ("right", -30))},
         foramen_s1_mm={s: np.array([x, 5.0, -35.0]) for s, x in (("left", 20), ("right", -20))},
-        label_ml=300.0,
-        warnings=(),
     )
     shape = tuple((HIGH - LOW + 17).astype(int))
     local = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) + LOW - 8.0

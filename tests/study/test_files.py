@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sacrofem.errors import InputError
-from sacrofem.study.scenario import read_recipe, read_scenario, with_own_images
+from sacrofem.study.recipe import read_recipe, with_own_images
+from sacrofem.study.scenario import read_scenario
 from sacrofem.study.sweep import expand, read_sweep
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 from mpi4py import MPI
 
 from sacrofem.anatomy.frame import SacralFrame
-from sacrofem.image.calibration import RhoQctK2HPO4
+from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.mesh.tissue_grid import TissueGrid
 from sacrofem.study.case import CaseMeasures, put_lesion, set_up_bench, treat
@@ -19,6 +19,7 @@ TECHNIQUES = ("balloon", "vertebroplasty")
 
 
 def scenario(side: str = "right", lesion_ml: float = 7.1, cement_ml: float = 6.0, **more):
+    """Order 1: whether a result makes sense does not hang on it, and it is ten times faster."""
     arms = tuple(
         ArmSpec(name=t, fill=FillSpec(technique=t, cement_ml=cement_ml)) for t in TECHNIQUES
     )
@@ -27,6 +28,7 @@ def scenario(side: str = "right", lesion_ml: float = 7.1, cement_ml: float = 6.0
         mesh=Path("none.yaml"),
         lesions=(LesionSpec(site=f"lateral mass {side}", volume_ml=lesion_ml),),
         arms=arms,
+        order=1,
         **more,
     )
 
@@ -114,7 +116,7 @@ def mirrored(bone: MeshedBone) -> MeshedBone:
     def swap(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"left": flip(points["right"]), "right": flip(points["left"])}
 
-    turn = np.array([0, 1, 3, 2, 5, 4], dtype=np.int8)
+    turn = np.array([0, 1, 3, 2, 5, 4, 7, 6, 9, 8], dtype=np.int8)
     width = tissue.step_mm * (tissue.tissue.shape[0] - 1)
     origin = tissue.origin_local_mm * [-1.0, 1.0, 1.0] - [width, 0.0, 0.0]
     grid = TissueGrid(
@@ -133,7 +135,7 @@ def mirrored(bone: MeshedBone) -> MeshedBone:
         lateral_mass_mm=swap(mesh.lateral_mass_mm),
         foramen_s1_mm=swap(mesh.foramen_s1_mm),
     )
-    return MeshedBone(other, grid)
+    return MeshedBone(other, grid, bone.report)
 
 
 def test_a_mirrored_scenario_on_a_mirrored_bone_is_mirrored(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sacrofem.errors import InputError
-from sacrofem.image.calibration import RhoQctK2HPO4
+from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.mesh.tissue_grid import BONE
 from sacrofem.treatment.access_path import (

@@ -18,7 +18,7 @@ from sacrofem.mechanics.elasticity import Coefficients, make_model, strain, stre
 from sacrofem.mechanics.loads import StandingLoad, gravity, tractions_MPa
 from sacrofem.mechanics.materials import BONE_POISSON, MaterialParameters, ModulusField
 from sacrofem.mechanics.state import solve_state
-from sacrofem.mechanics.supports import JointSprings
+from sacrofem.mechanics.supports import SACROILIAC_JOINTS, JointSprings, Support
 from sacrofem.mesh.bone_mesh import BoneMesh, facet_areas_mm2
 
 
@@ -90,7 +90,8 @@ def test_scikit_fem_finds_the_same_displacement(box: Callable[..., BoneMesh], or
     )
     load, springs = StandingLoad(), JointSprings(8.0, 1.5)
     materials = MaterialParameters()
-    model = make_model(bone, load, springs, materials, order, MPI.COMM_SELF)
+    support = Support(SACROILIAC_JOINTS, springs)
+    model = make_model(bone, load, support, materials, order, MPI.COMM_SELF)
     ours = solve_state(model, modulus).displacement_mm
     theirs = skfem_vertex_displacement(bone, modulus, load, springs, materials, order)
     np.testing.assert_allclose(ours, theirs, atol=1e-8 * np.abs(theirs).max())

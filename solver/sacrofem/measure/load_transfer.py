@@ -13,9 +13,11 @@ class LoadTransfer:
     """Load transfer of one state.
 
     Attributes:
-        share_left: Part of the load, along gravity, that the left sacroiliac joint carries.
+        share_left: Part of the load, along gravity, that the left sacroiliac joint carries; see
+            :func:`sacrofem.mechanics.state.joint_forces_N` for how it is known in either model.
         share_right: The same of the right joint; both sum to 1.
-        stiffness_N_per_mm: Load over the mean displacement of the S1 endplate along the load.
+        stiffness_N_per_mm: Load over the mean displacement of the S1 endplate along the load, from
+            where the model is held: of the model `pelvis` it is that of the whole chain.
     """
 
     share_left: float

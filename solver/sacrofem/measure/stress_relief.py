@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sacrofem.image.volume import FloatArray
-from sacrofem.mesh.bone_mesh import BoneMesh
+from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.treatment.cement import CementFill
 from sacrofem.treatment.lesion import Lesion
 
@@ -41,7 +41,9 @@ def von_mises_MPa(stress_MPa: FloatArray) -> FloatArray:
 
 
 def rim_cells(mesh: BoneMesh, lesion: Lesion, fill: CementFill) -> NDArray[np.bool_]:
-    """Cells of sound bone within 5 mm of the lesion, none of them with cement of this fill.
+    """Cells of the sacrum's sound bone near the lesion, none of them with cement of this fill.
+
+    Near is within ``RIM_MM``; cartilage and ilium beside the joint are not of the rim.
 
     The same cells are compared in all states; a cell that turns from bone into cement has no
     stress of bone to compare.
@@ -51,7 +53,7 @@ def rim_cells(mesh: BoneMesh, lesion: Lesion, fill: CementFill) -> NDArray[np.bo
     inside = lesion.samples.points_mm[lesion.inside]
     distance, _ = cKDTree(inside).query(mesh.centroids_mm, distance_upper_bound=RIM_MM)
     sound = (lesion.fraction < PURE_BONE) & (fill.fraction < PURE_BONE)
-    return np.isfinite(distance) & sound
+    return np.isfinite(distance) & sound & (mesh.part == Part.SACRUM)
 
 
 def region_stress(mesh: BoneMesh, cells: NDArray[np.bool_], von_mises: FloatArray) -> RegionStress:

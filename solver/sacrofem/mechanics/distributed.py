@@ -2,22 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-import basix.ufl
-import dolfinx
 import numpy as np
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from sacrofem.anatomy.joints import SurfaceTag
+from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.image.volume import FloatArray
 from sacrofem.mesh.bone_mesh import BoneMesh
+from sacrofem.mesh.domain import make_domain, tag_facets
+from sacrofem.mesh.files import read_share
+from sacrofem.mesh.share import MeshShare, first_rows, share_of
 
 T = TypeVar("T")
+V = TypeVar("V", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class DistributedMesh:
         cells: Number in the bone mesh of each cell that this rank owns or ghosts.
         owned: How many of them it owns.
         cell_count: Cells of the bone mesh.
+        density: Mean density of each of ``cells``.
+        part: :class:`sacrofem.mesh.bone_mesh.Part` of each of ``cells``, shape (k,).
     """
 
     mesh: Any
@@ -37,6 +40,8 @@ class DistributedMesh:
     cells: NDArray[np.int64]
     owned: int
     cell_count: int
+    density: RhoQctK2HPO4
+    part: NDArray[np.int8]
 
     @property
     def comm(self) -> MPI.Comm:
@@ -86,38 +91,72 @@ def kept_on_root(comm: MPI.Comm, work: Callable[[], T]) -> T | None:
     return result
 
 
+def together(comm: MPI.Comm, work: Callable[[], T]) -> T:
+    """Run something on every rank; an error of any of them is raised on all."""
+    result: T | None = None
+    error: Exception | None = None
+    try:
+        result = work()
+    except Exception as caught:
+        error = caught
+    for other in comm.allgather(error):
+        if other is not None:
+            raise error or other
+    return result  # type: ignore[return-value]
+
+
 def distribute(bone: BoneMesh, comm: MPI.Comm) -> DistributedMesh:
-    """Spread a bone mesh, known to every rank, over the ranks."""
-    root = comm.rank == 0
-    mesh = dolfinx.mesh.create_mesh(
-        comm,
-        cells=bone.tets if root else np.empty((0, 4), dtype=np.int64),
-        x=bone.points_mm if root else np.empty((0, 3)),
-        e=ufl.Mesh(basix.ufl.element("Lagrange", "tetrahedron", 1, shape=(3,))),
-    )
-    index_map = mesh.topology.index_map(mesh.topology.dim)
+    """Spread a bone mesh, known to every rank, over the ranks; collective."""
+    return _spread(share_of(bone, comm.rank, comm.size), comm)
+
+
+def distribute_file(path: Path, comm: MPI.Comm) -> DistributedMesh:
+    """Spread the mesh of a file over the ranks, each of which reads its own share; collective.
+
+    Args:
+        path: What :func:`sacrofem.mesh.files.save_bone` wrote, visible to every rank.
+        comm: Communicator.
+
+    Raises:
+        MeshFileError: A rank cannot read the file; raised on all.
+    """
+    return _spread(together(comm, lambda: read_share(path, comm.rank, comm.size)), comm)
+
+
+def _spread(share: MeshShare, comm: MPI.Comm) -> DistributedMesh:
+    mesh = make_domain(share, comm)
+    cells = np.asarray(mesh.topology.original_cell_index, dtype=np.int64)
+    density = share.density.g_per_cm3
     return DistributedMesh(
         mesh=mesh,
-        facet_tags=_facet_tags(bone, mesh),
-        cells=np.asarray(mesh.topology.original_cell_index, dtype=np.int64),
-        owned=index_map.size_local,
-        cell_count=len(bone.tets),
+        facet_tags=tag_facets(mesh, share),
+        cells=cells,
+        owned=mesh.topology.index_map(mesh.topology.dim).size_local,
+        cell_count=share.cell_count,
+        density=RhoQctK2HPO4(fetch_rows(comm, density, share.cell_count, cells)),
+        part=fetch_rows(comm, share.part, share.cell_count, cells),
     )
 
 
-def _facet_tags(bone: BoneMesh, mesh: Any) -> Any:
-    """Tags of this rank's boundary facets, recognised by their midpoints."""
-    fdim = mesh.topology.dim - 1
-    mesh.topology.create_entities(fdim)
-    mesh.topology.create_connectivity(fdim, mesh.topology.dim)
-    facets = dolfinx.mesh.exterior_facet_indices(mesh.topology)
-    middle = dolfinx.mesh.compute_midpoints(mesh, fdim, facets)
-    if len(facets) == 0:
-        return dolfinx.mesh.meshtags(mesh, fdim, facets, np.empty(0, dtype=np.int32))
-    tree = cKDTree(bone.points_mm[bone.facets].mean(axis=1))
-    distance, nearest = tree.query(middle)
-    assert distance.max() < 1e-6, "a boundary facet of the distributed mesh is not in the bone mesh"
-    return dolfinx.mesh.meshtags(mesh, fdim, facets, bone.facet_tag[nearest].astype(np.int32))
+def fetch_rows(
+    comm: MPI.Comm, held: NDArray[V], count: int, wanted: NDArray[np.int64]
+) -> NDArray[V]:
+    """Rows of an array of which each rank holds its share; collective.
 
+    Args:
+        comm: Communicator.
+        held: This rank's share, see :func:`sacrofem.mesh.share.first_rows`, shape (m', ...).
+        count: Rows of the whole array.
+        wanted: Numbers of the rows that this rank asks for, shape (k,).
 
-AURICULAR = {"left": SurfaceTag.AURICULAR_LEFT, "right": SurfaceTag.AURICULAR_RIGHT}
+    Returns: The rows in the order of ``wanted``, shape (k, ...).
+    """
+    first = first_rows(count, comm.size)
+    holder = np.searchsorted(first, wanted, side="right") - 1
+    places = [np.flatnonzero(holder == rank) for rank in range(comm.size)]
+    asked = comm.alltoall([wanted[place] for place in places])
+    answers = comm.alltoall([held[rows - first[comm.rank]] for rows in asked])
+    out = np.empty((len(wanted), *held.shape[1:]), dtype=held.dtype)
+    for place, rows in zip(places, answers, strict=True):
+        out[place] = rows
+    return out

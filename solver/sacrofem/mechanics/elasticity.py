@@ -5,10 +5,11 @@ Find u with, for all v,
     integral of sigma(u) : eps(v)                                  over the bone
   + integral of t E/(1-nu^2) [(1-nu) eps_s(u) : eps_s(v)
       + nu tr eps_s(u) tr eps_s(v)]                              over the outer surface (cortex)
-  + integral of k_n u_n v_n + k_t u_t . v_t                        over the auricular surfaces
+  + integral of k_n u_n v_n + k_t u_t . v_t                        over the supports
   = integral of traction . v                                       over S1 endplate and facets.
 
-eps_s is the strain within the surface. There is no essential condition: the joints hold the bone.
+eps_s is the strain within the surface. There is no essential condition: springs hold the
+model at its supports, see :mod:`sacrofem.mechanics.supports`.
 """
 
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from mpi4py import MPI
 
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.image.volume import FloatArray
-from sacrofem.mechanics.distributed import AURICULAR, DistributedMesh, distribute
+from sacrofem.mechanics.distributed import DistributedMesh, distribute
 from sacrofem.mechanics.loads import StandingLoad, gravity, tractions_MPa
 from sacrofem.mechanics.materials import BONE_POISSON, MaterialParameters, ModulusField
-from sacrofem.mechanics.supports import JointSprings
+from sacrofem.mechanics.supports import JointSprings, Support
 from sacrofem.mesh.bone_mesh import BoneMesh
 
 
@@ -52,7 +53,7 @@ class ElasticModel:
         load: Linear form.
         force_N: Applied force, world, shape (3,).
         direction: Unit vector of gravity, world, shape (3,).
-        springs: Joint springs.
+        support: Where the model is held, and by what.
     """
 
     bone: BoneMesh
@@ -66,7 +67,7 @@ class ElasticModel:
     load: Any
     force_N: FloatArray
     direction: FloatArray
-    springs: JointSprings
+    support: Support
 
     @property
     def dofs(self) -> int:
@@ -97,7 +98,7 @@ def surface_strain(u: Any, normal: Any) -> Any:
 def make_model(
     bone: BoneMesh,
     load: StandingLoad,
-    springs: JointSprings,
+    support: Support,
     materials: MaterialParameters,
     order: int,
     comm: MPI.Comm,
@@ -107,7 +108,7 @@ def make_model(
     Args:
         bone: Bone mesh, known to every rank.
         load: Load case.
-        springs: Springs of both sacroiliac joints.
+        support: Where the mesh is held, see :func:`sacrofem.mechanics.supports.support_of`.
         materials: Material constants (the cortex is taken from here).
         order: 1 or 2, the degree of the displacement.
         comm: Communicator.
@@ -126,14 +127,14 @@ def make_model(
         space=space,
         coarse=coarse,
         coefficients=coefficients,
-        stiffness=fem.form(_stiffness(space, domain, coefficients, springs, materials, order)),
+        stiffness=fem.form(_stiffness(space, domain, coefficients, support, materials, order)),
         coarse_stiffness=fem.form(
-            _stiffness(coarse, domain, coefficients, springs, materials, order)
+            _stiffness(coarse, domain, coefficients, support, materials, order)
         ),
         load=fem.form(_work(space, domain, tractions)),
         force_N=force,
         direction=gravity(bone.frame, load.sacral_slope_deg),
-        springs=springs,
+        support=support,
     )
 
 
@@ -153,7 +154,7 @@ def boundary_measure(domain: DistributedMesh) -> Any:
 
 
 def spring_traction(u: Any, normal: Any, springs: JointSprings, mesh: Any) -> Any:
-    """Traction with which the joint resists a displacement, in MPa (N/mm2)."""
+    """Traction with which a support resists a displacement, in MPa (N/mm2)."""
     k_n = fem.Constant(mesh, springs.normal_N_per_mm3)
     k_t = fem.Constant(mesh, springs.tangential_N_per_mm3)
     along = ufl.dot(u, normal) * normal
@@ -164,7 +165,7 @@ def _stiffness(
     space: Any,
     domain: DistributedMesh,
     coefficients: Coefficients,
-    springs: JointSprings,
+    support: Support,
     materials: MaterialParameters,
     order: int,
 ) -> Any:
@@ -179,11 +180,11 @@ def _stiffness(
     eps_u, eps_v = surface_strain(u, n), surface_strain(v, n)
     in_plane = (1.0 - BONE_POISSON) * ufl.inner(eps_u, eps_v)
     in_plane += BONE_POISSON * ufl.tr(eps_u) * ufl.tr(eps_v)
-    joints = ds(tuple(int(tag) for tag in AURICULAR.values()))
+    held = ds(tuple(int(tag) for tag in support.surfaces.values()))
     return (
         ufl.inner(stress(u, coefficients), strain(v)) * dx
         + t * in_plane * ds(metadata=exact)
-        + ufl.inner(spring_traction(u, n, springs, domain.mesh), v) * joints
+        + ufl.inner(spring_traction(u, n, support.springs, domain.mesh), v) * held
     )
 
 

@@ -34,7 +34,7 @@ _CHEBYSHEV = {
 }
 _GAMG = {
     "pc_type": "gamg",
-    "pc_gamg_threshold": "0.005",
+    "pc_gamg_threshold": "0.02",
     **{f"mg_levels_{key}": value for key, value in _CHEBYSHEV.items()},
 }
 

@@ -1,12 +1,14 @@
 """Young's modulus, Poisson's ratio and cortex of every cell, from density and treatment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from sacrofem.image.calibration import RhoQctK2HPO4
+from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.image.volume import FloatArray
-from sacrofem.mesh.bone_mesh import BoneMesh
+from sacrofem.mechanics.laws import DEFAULT_LAW, modulus_MPa
+from sacrofem.mechanics.supports import CARTILAGE_POISSON, CARTILAGES, layer_MPa
+from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.treatment.cement import CementFill
 from sacrofem.treatment.lesion import Lesion
 
@@ -36,6 +38,7 @@ class MaterialParameters:
     """Material constants of one run; the defaults are the module's constants.
 
     ``tumour_MPa = None`` is a control: a lesion with the bone's own constants and its cortex.
+    ``law`` is a name of :data:`sacrofem.mechanics.laws.LAWS`.
     """
 
     tumour_MPa: float | None = TUMOUR_MPA
@@ -44,6 +47,7 @@ class MaterialParameters:
     composite_exponent: float = COMPOSITE_EXPONENT
     cortex_mm: float = CORTEX_MM
     cortex_MPa: float = CORTEX_MPA
+    law: str = DEFAULT_LAW
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +65,6 @@ class ModulusField:
     cortex: FloatArray
 
 
-def kopperdahl_2002(density: RhoQctK2HPO4) -> FloatArray:
-    """Young's modulus in MPa of vertebral trabecular bone: ``2980 rho^1.05`` (Kopperdahl 2002)."""
-    return np.asarray(2980.0 * density.g_per_cm3**1.05)
-
-
 def clamp_density(density: RhoQctK2HPO4) -> RhoQctK2HPO4:
     """Density with voids raised to the floor and artefacts lowered to the ceiling."""
     return RhoQctK2HPO4(
@@ -73,22 +72,63 @@ def clamp_density(density: RhoQctK2HPO4) -> RhoQctK2HPO4:
     )
 
 
-def clamped_ml(mesh: BoneMesh) -> float:
-    """Volume of the cells whose density is clamped."""
-    raw = mesh.density.g_per_cm3
-    clamped = (raw < DENSITY_FLOOR_G_PER_CM3) | (raw > DENSITY_CEILING_G_PER_CM3)
-    return float(mesh.cell_ml[clamped].sum())
+@dataclass(frozen=True)
+class ClampedVolume:
+    """Volume of the cells whose density is clamped: fatty voids, and metal or artefacts."""
+
+    below_ml: float
+    above_ml: float
 
 
-def intact_modulus(mesh: BoneMesh) -> ModulusField:
-    """The bone as the CT shows it."""
-    young = kopperdahl_2002(clamp_density(mesh.density))
-    return ModulusField(young, np.full(len(young), BONE_POISSON), np.ones(len(young)))
+def clamped_volume(mesh: BoneMesh, bone: Part = Part.SACRUM) -> ClampedVolume:
+    """Volume of one bone's cells below the floor and above the ceiling of the density."""
+    here = mesh.part == bone
+    raw, cell_ml = mesh.density.g_per_cm3[here], mesh.cell_ml[here]
+    return ClampedVolume(
+        below_ml=float(cell_ml[raw < DENSITY_FLOOR_G_PER_CM3].sum()),
+        above_ml=float(cell_ml[raw > DENSITY_CEILING_G_PER_CM3].sum()),
+    )
+
+
+def clamped_ml(mesh: BoneMesh, bone: Part = Part.SACRUM) -> float:
+    """Volume of one bone's cells whose density is clamped."""
+    volume = clamped_volume(mesh, bone)
+    return volume.below_ml + volume.above_ml
+
+
+def intact_modulus(
+    mesh: BoneMesh, parameters: MaterialParameters = MaterialParameters()
+) -> ModulusField:
+    """Bones as the CT shows them, and the cartilage of the model `pelvis`.
+
+    The cartilage has the constants of :mod:`sacrofem.mechanics.supports` and no cortex.
+
+    Raises:
+        InputError: No density law has the name of the parameters.
+        MeshError: See :func:`sacrofem.mechanics.supports.layer_mm`.
+    """
+    return _with_density(mesh, mesh.density, parameters)
+
+
+def _with_density(
+    mesh: BoneMesh, density: RhoQctK2HPO4, parameters: MaterialParameters
+) -> ModulusField:
+    """Bones of a density, one value a cell, and cartilage, which has its own constants."""
+    young = modulus_MPa(clamp_density(density), parameters.law)
+    poisson, cortex = np.full(len(young), BONE_POISSON), np.ones(len(young))
+    for part in CARTILAGES.values():
+        cells = mesh.cells_of(part)
+        if len(cells):
+            young[cells], poisson[cells] = layer_MPa(mesh, part), CARTILAGE_POISSON
+            cortex[cells] = 0.0
+    return ModulusField(young, poisson, cortex)
 
 
 def lesion_modulus(mesh: BoneMesh, lesion: Lesion, parameters: MaterialParameters) -> ModulusField:
     """The bone with the lesion: Voigt mixture, cortex gone where it breaches."""
-    return _with_tumour(intact_modulus(mesh), lesion.fraction, lesion.fraction, parameters)
+    return _with_tumour(
+        intact_modulus(mesh, parameters), lesion.fraction, lesion.fraction, parameters
+    )
 
 
 def treated_modulus(
@@ -96,7 +136,7 @@ def treated_modulus(
 ) -> ModulusField:
     """The bone with lesion and cement; the destroyed cortex stays destroyed."""
     density = RhoQctK2HPO4(clamp_density(mesh.density).g_per_cm3 + fill.compacted_g_per_cm3)
-    bone = replace(intact_modulus(mesh), young_MPa=kopperdahl_2002(clamp_density(density)))
+    bone = _with_density(mesh, density, parameters)
     left, cement = fill.lesion_left_fraction, fill.fraction
     # The cement's part is still bone here: what is left of the lesion was mixed with the rest.
     around = _with_tumour(bone, left, fill.lesion.fraction, parameters)

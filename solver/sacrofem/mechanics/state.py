@@ -12,7 +12,6 @@ from sacrofem import _compat
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.errors import SolverError
 from sacrofem.image.volume import FloatArray
-from sacrofem.mechanics.distributed import AURICULAR
 from sacrofem.mechanics.elasticity import (
     ElasticModel,
     boundary_measure,
@@ -34,9 +33,9 @@ class StateSolution:
     Attributes:
         displacement_mm: At the vertices of the bone mesh, shape (n, 3).
         stress_MPa: Mean Cauchy stress of each cell, shape (m, 3, 3).
-        joint_force_N: Force of the sacrum on each ilium, world, by side, shape (3,).
+        joint_force_N: Force through each sacroiliac joint, see :func:`joint_forces_N`.
         endplate_mm: Mean displacement of the S1 endplate, world, shape (3,).
-        equilibrium_error: Force missing between load and joints, relative to the load.
+        equilibrium_error: Force missing between load and supports, relative to the load.
         record: How the solve went.
         dofs: Degrees of freedom.
     """
@@ -67,9 +66,9 @@ def solve_state(model: ElasticModel, modulus: ModulusField) -> StateSolution:
     # Not "error > limit": that lets NaN pass.
     if not (error <= EQUILIBRIUM_WITHIN and np.isfinite(displacement).all()):
         raise SolverError(
-            f"the joints carry {carried.round(3)} N of the load "
+            f"the supports carry {carried.round(3)} N of the load "
             f"{model.force_N.round(3)} N (relative error {error:.1e}, limit {EQUILIBRIUM_WITHIN:g})"
-            ": the solution is not in equilibrium; check materials and joint springs."
+            ": the solution is not in equilibrium; check materials and springs."
         )
     return StateSolution(
         displacement_mm=displacement,
@@ -83,12 +82,18 @@ def solve_state(model: ElasticModel, modulus: ModulusField) -> StateSolution:
 
 
 def joint_forces_N(model: ElasticModel, u: fem.Function) -> dict[str, FloatArray]:
-    """Force of the sacrum on each ilium, world, by side, shape (3,)."""
+    """Force of the sacrum on each ilium, world, by side, shape (3,).
+
+    It is the force on the support of that side. In the model `sacrum` that is the joint itself. In
+    the model `pelvis` it is the acetabulum or the ischium: nothing but joint and support touches
+    an ilium (the symphysis is not modelled), so that by statics both bear the same force.
+    """
     mesh = model.domain.mesh
     ds = boundary_measure(model.domain)
-    traction = spring_traction(u, ufl.FacetNormal(mesh), model.springs, mesh)
+    traction = spring_traction(u, ufl.FacetNormal(mesh), model.support.springs, mesh)
     return {
-        side: _vector_integral(model, traction, ds(int(tag))) for side, tag in AURICULAR.items()
+        side: _vector_integral(model, traction, ds(int(tag)))
+        for side, tag in model.support.surfaces.items()
     }
 
 

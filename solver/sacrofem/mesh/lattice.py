@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sacrofem.image.volume import FloatArray
+from sacrofem.mesh.bone_mesh import signed_volumes_mm3
 
 #: Integer coordinates are packed into one key with this many bits an axis.
 KEY_BITS = 20
@@ -38,13 +39,17 @@ class Lattice:
 def pack(cells: IntArray) -> IntArray:
     """One sortable key for each row of integer coordinates, shape (n,)."""
     shifted = cells + _OFFSET
-    return np.asarray((shifted[:, 0] << (2 * KEY_BITS)) | (shifted[:, 1] << KEY_BITS) | shifted[:, 2])
+    return np.asarray(
+        (shifted[:, 0] << (2 * KEY_BITS)) | (shifted[:, 1] << KEY_BITS) | shifted[:, 2]
+    )
 
 
 def unpack(keys: IntArray) -> IntArray:
     """The integer coordinates of keys, shape (n, 3)."""
     low = (1 << KEY_BITS) - 1
-    return np.stack([keys >> (2 * KEY_BITS), (keys >> KEY_BITS) & low, keys & low], axis=1) - _OFFSET
+    return (
+        np.stack([keys >> (2 * KEY_BITS), (keys >> KEY_BITS) & low, keys & low], axis=1) - _OFFSET
+    )
 
 
 def make_lattice(
@@ -69,8 +74,7 @@ def make_lattice(
     keys, numbers = np.unique(tets, return_inverse=True)
     points = low_mm + unit * unpack(keys)
     tets = numbers.reshape(-1, 4)
-    edge = points[tets[:, 1:]] - points[tets[:, :1]]
-    flipped = np.linalg.det(edge) < 0.0
+    flipped = signed_volumes_mm3(points, tets) < 0.0
     tets[flipped] = tets[flipped][:, [1, 0, 2, 3]]
     return Lattice(points, tets)
 
@@ -89,8 +93,9 @@ def _leaves(
 
     count = np.ceil((high_mm - low_mm) / cubes_mm[0]).astype(int)
     axes = np.meshgrid(*[np.arange(n) for n in count], indexing="ij")
-    cells = np.stack(axes, axis=-1).reshape(-1, 3)
-    levels, divided = [], []
+    cells: IntArray = np.stack(axes, axis=-1).reshape(-1, 3)
+    levels: list[IntArray] = []
+    divided: list[IntArray] = []
     for depth, side in enumerate(cubes_mm):
         cells = cells[needed(centres(cells, side), side)]
         levels.append(cells)
@@ -109,7 +114,9 @@ def _balance(levels: list[IntArray], divided: list[IntArray]) -> list[IntArray]:
     for depth in range(len(split) - 1, 0, -1):
         around = unpack(split[depth])[:, None] + _NEIGHBOURS
         parents = np.unique(pack(np.floor_divide(around.reshape(-1, 3), 2)))
-        parents = parents[np.isin(parents, all_keys[depth - 1])]
+        # A parent inside a still larger cube counts too: that one is divided in the next round.
+        roots = pack(unpack(parents) >> (depth - 1))
+        parents = parents[np.isin(roots, all_keys[0])]
         split[depth - 1] = np.union1d(split[depth - 1], parents)
         children = (2 * unpack(split[depth - 1])[:, None] + _CORNERS).reshape(-1, 3)
         # Children that are not needed stay: a hole in the lattice could lie beside the body.
@@ -177,9 +184,7 @@ def _between_equals(
     return np.concatenate([whole, front, back])
 
 
-def _below_larger(
-    cells: IntArray, axis: int, way: int, depth: int, depth_count: int
-) -> IntArray:
+def _below_larger(cells: IntArray, axis: int, way: int, depth: int, depth_count: int) -> IntArray:
     """Tetrahedra on both sides of the face between each cube and a larger one.
 
     The face is a quarter of the larger cube's; its diagonal runs to the middle of that.

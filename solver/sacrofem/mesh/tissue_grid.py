@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.anatomy.surface import BoneSurface
-from sacrofem.image.calibration import CalibrationLine, RhoQctK2HPO4, hu_to_density
+from sacrofem.image.calibration import Calibration, to_density
+from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.image.labels import HIP_LEFT, HIP_RIGHT, L5, SACRUM
 from sacrofem.image.volume import CtVolume, FloatArray, LabelMap
 
@@ -53,7 +54,7 @@ def make_tissue_grid(
     labels: LabelMap,
     surface: BoneSurface,
     frame: SacralFrame,
-    line: CalibrationLine,
+    calibration: Calibration,
 ) -> TissueGrid:
     """Resample CT and labels onto the frame's grid around the sacrum."""
     local = frame.to_local(surface.points_mm)
@@ -68,5 +69,5 @@ def make_tissue_grid(
     for code, numbers in ((OTHER_BONE, (HIP_LEFT, HIP_RIGHT, L5)), (BONE, (SACRUM,))):
         mask = np.isin(labels.labels, numbers).astype(np.float32)
         tissue[ndimage.map_coordinates(mask, index, order=1, mode="constant") > 0.5] = code
-    density = hu_to_density(hu.reshape(empty.shape), line)
+    density = to_density(hu.reshape(empty.shape), calibration)
     return TissueGrid(low, GRID_STEP_MM, tissue.reshape(empty.shape), density)

@@ -1,6 +1,5 @@
 """``report.html``: the comparison on one self-contained page."""
 
-import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -8,12 +7,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from sacrofem.image.calibration import calibration_from_json
 from sacrofem.measure.stress_relief import RIM_MM
 from sacrofem.report import figures, scene
 from sacrofem.report.assumptions import assumptions
-from sacrofem.report.digits import change_percent, fixed, is_number, percent, signed, typographic
+from sacrofem.report.digits import change_percent, fixed, is_number, percent, signed
+from sacrofem.report.html import NO_SCENE, Picture, render
 from sacrofem.report.table import Table, tables
 from sacrofem.report.view import BoneView, view_of
 from sacrofem.study.case import STATES
@@ -21,24 +20,9 @@ from sacrofem.study.run import ScenarioResult
 from sacrofem.study.scenario import Scenario
 
 Summary = Mapping[str, Any]
-NO_SCENE = "There are no 3-D pictures: VTK found no way to draw off-screen on this machine."
 IS_PHANTOM = (
     "The bone is the program's own phantom, a drawn shape with chosen densities. It is no patient."
 )
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page: PNG data, what it shows for those who cannot see it, its caption."""
-
-    png: bytes
-    alt: str
-    caption: str
-
-    @property
-    def source(self) -> str:
-        """The picture as a data URI."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
 @dataclass(frozen=True)
@@ -68,16 +52,10 @@ def page(
         drawn: Pictures in their order.
         missing: One sentence about pictures that could not be drawn.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["typographic"] = typographic
-    found = assumptions(scenario)
-    return environment.get_template("page.html").render(
+    calibration = calibration_from_json(summary["calibration"])
+    found = assumptions(scenario, calibration, summary["mesh"]["model"], scenario.load.hold)
+    return render(
+        "page.html",
         title=summary["title"],
         question=_question(scenario),
         headlines=headlines(summary),

@@ -19,6 +19,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.image.volume import FloatArray
 from sacrofem.mesh.bone_mesh import boundary_facets
 from sacrofem.report.figures import CEMENT, LESION, PATH, SMALL_PT, TEXT_PT, stress_limit_MPa
@@ -147,11 +148,11 @@ def _pictures(
     for row, camera in enumerate(cameras):
         for col, (name, paint) in enumerate(columns):
             axes = grid[row, col]
-            axes.imshow(_draw(view, paint, camera))
+            axes.imshow(draw(view.mesh.points_mm, view.mesh.frame, paint, camera))
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_color("0.8")
-            _directions(axes, camera)
+            directions(axes, camera)
             if row == 0:
                 axes.set_title(name, fontsize=TEXT_PT + 1, fontweight="bold")
             if col == 0:
@@ -159,18 +160,31 @@ def _pictures(
     return figure
 
 
-def _draw(view: BoneView, paint: Painter, camera: Camera) -> NDArray[np.uint8]:
-    """One picture, shape (h, w, 3), from a plotter of its own that is closed again."""
-    frame = view.mesh.frame
-    local = frame.to_local(view.mesh.points_mm)
+def draw(
+    points_mm: FloatArray,
+    frame: SacralFrame,
+    paint: Painter,
+    camera: Camera,
+    size_px: tuple[int, int] = SIZE_PX,
+) -> NDArray[np.uint8]:
+    """One picture, shape (h, w, 3), from a plotter of its own that is closed again.
+
+    Args:
+        points_mm: World points that shall fill the picture, shape (n, 3).
+        frame: The axes in which the camera stands.
+        paint: Adds what is to be seen.
+        camera: The view.
+        size_px: Width and height.
+    """
+    local = frame.to_local(points_mm)
     middle = 0.5 * (local.min(axis=0) + local.max(axis=0))
     _, right, up = camera_axes(camera)
-    half = 0.5 * np.array([np.ptp(local @ right) * SIZE_PX[1] / SIZE_PX[0], np.ptp(local @ up)])
+    half = 0.5 * np.array([np.ptp(local @ right) * size_px[1] / size_px[0], np.ptp(local @ up)])
     stand = middle + 500.0 * np.array(camera.stands_at) / np.linalg.norm(camera.stands_at)
     # A theme of its own: pyvista's global one stays as the caller had it.
     with _window():
         plotter = pv.Plotter(
-            off_screen=True, window_size=list(SIZE_PX), theme=pv.themes.DocumentTheme()
+            off_screen=True, window_size=list(size_px), theme=pv.themes.DocumentTheme()
         )
         try:
             plotter.set_background("white")
@@ -195,10 +209,10 @@ def camera_axes(camera: Camera) -> tuple[FloatArray, FloatArray, FloatArray]:
     return towards, right, np.cross(right, -towards)
 
 
-def _directions(axes: Axes, camera: Camera) -> None:
+def directions(axes: Axes, camera: Camera, size_px: tuple[int, int] = SIZE_PX) -> None:
     """Arrows of the patient's directions in the lower left corner of a picture."""
     _, right, up = camera_axes(camera)
-    base, length = np.array([0.13, 0.14]) * SIZE_PX * (1, -1) + (0, SIZE_PX[1]), 58.0
+    base, length = np.array([0.13, 0.14]) * size_px * (1, -1) + (0, size_px[1]), 58.0
     # The end of each axis that points to the reader or upwards is the one that is named.
     for axis, names in enumerate((("L", "R"), ("P", "A"), ("S", "I"))):
         for sign, name in zip((1.0, -1.0), names, strict=True):

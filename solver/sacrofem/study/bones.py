@@ -2,23 +2,18 @@
 
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sacrofem.image.calibration import FALLBACK_LINE
-from sacrofem.image.files import read_pair
-from sacrofem.image.phantom import PhantomSpec, make_phantom
-from sacrofem.image.volume import CtVolume, LabelMap
 from sacrofem.mesh.build import MeshedBone, build_mesh
-from sacrofem.mesh.files import load_bone, save_bone
-from sacrofem.study.provenance import (
-    MESH_ROOMS,
-    Stopwatch,
-    sha256_of_code,
-    sha256_of_file,
-    sha256_of_value,
-)
-from sacrofem.study.scenario import MeshRecipe
+from sacrofem.mesh.files import MeshFileError, load_bone, save_bone
+from sacrofem.study.images import PatientImages, input_hashes, read_images, source_of
+from sacrofem.study.provenance import MESH_ROOMS, Stopwatch, sha256_of_code, sha256_of_value
+from sacrofem.study.recipe import MeshRecipe
+
+#: What names files, whose contents are hashed instead.
+_PATHS: Any = {"ct": True, "labels": True, "surfaces": {"files"}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +21,7 @@ class Patient:
     """A meshed bone and where it comes from.
 
     Attributes:
-        bone: Mesh and tissue grid.
+        bone: Mesh, tissue grid and the mesh's report.
         source: What was meshed, in words.
         inputs: Hashes of the images, or the phantom's parameters.
         mesh_file: Where the mesh is cached.
@@ -46,14 +41,20 @@ def cache_folder() -> Path:
     return Path(base) / "sacrofem"
 
 
-def load_patient(recipe: MeshRecipe, watch: Stopwatch, folder: Path | None = None) -> Patient:
+def load_patient(
+    recipe: MeshRecipe,
+    watch: Stopwatch,
+    folder: Path | None = None,
+    images: PatientImages | None = None,
+) -> Patient:
     """Read the images of a recipe and mesh them, or take the mesh that was made before.
 
     Args:
         recipe: What to mesh.
         watch: Told the time of the stages.
-        folder: Where meshes are kept; the user's cache by default. A study keeps its own: the
-            mesher gives another mesh each time, and its records name the mesh by its hash.
+        folder: Where meshes are kept; the user's cache by default. A study keeps its own, so that
+            it can go on where the cache was emptied.
+        images: The recipe's images where they have been read already.
 
     Raises:
         InputError: The images cannot be used.
@@ -63,42 +64,45 @@ def load_patient(recipe: MeshRecipe, watch: Stopwatch, folder: Path | None = Non
     key = sha256_of_value(
         {
             "inputs": inputs,
-            "edge_mm": recipe.edge_mm,
-            "line": asdict(FALLBACK_LINE),
+            "recipe": recipe.model_dump(mode="json", exclude=_PATHS),
             "code": sha256_of_code(MESH_ROOMS),
         }
     )
     cached = cache_folder() / "meshes" / f"{key[:32]}.npz"
     path = cached if folder is None else folder / cached.name
-    if path != cached and not path.is_file() and cached.is_file():
+    if path != cached and not path.is_file() and _whole(cached) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(cached, path.with_suffix(".part"))
         path.with_suffix(".part").rename(path)
-    source = "phantom" if recipe.phantom else str(recipe.labels)
-    if path.is_file():
-        with watch.stage("mesh"):
-            return Patient(load_bone(path), source, inputs, path, True)
-    with watch.stage("image"):
-        ct, labels = _images(recipe)
     with watch.stage("mesh"):
-        bone = build_mesh(ct, labels, recipe.edge_mm, source=source)
+        known = _whole(path)
+    if known is not None:
+        return Patient(known, source_of(recipe), inputs, path, True)
+    with watch.stage("image"):
+        read = read_images(recipe) if images is None else images
+    with watch.stage("mesh"):
+        bone = build_mesh(
+            read.ct,
+            read.labels,
+            recipe.request(),
+            read.calibration,
+            read.source,
+            recipe.landmarks,
+            read.notes,
+        )
         save_bone(path, bone)
-    return Patient(bone, source, inputs, path, False)
+    return Patient(bone, read.source, inputs, path, False)
 
 
-def input_hashes(recipe: MeshRecipe) -> dict[str, str]:
-    """Hashes of a recipe's images, or of the phantom's parameters."""
-    if recipe.ct is None or recipe.labels is None:
-        assert recipe.phantom is not None
-        return {"phantom": sha256_of_value(recipe.phantom.model_dump(mode="json"))}
-    # Reading checks the files with better words than hashing would.
-    if not (recipe.ct.is_file() and recipe.labels.is_file()):
-        read_pair(recipe.ct, recipe.labels)
-    return {"ct": sha256_of_file(recipe.ct), "labels": sha256_of_file(recipe.labels)}
+def _whole(path: Path) -> MeshedBone | None:
+    """The bone of a mesh file; None, and the file gone, where it is missing or damaged.
 
-
-def _images(recipe: MeshRecipe) -> tuple[CtVolume, LabelMap]:
-    if recipe.ct is not None and recipe.labels is not None:
-        return read_pair(recipe.ct, recipe.labels)
-    assert recipe.phantom is not None
-    return make_phantom(PhantomSpec(voxel_mm=recipe.phantom.voxel_mm, seed=recipe.phantom.seed))
+    The mesher gives the same mesh again, so nothing is lost with a damaged file.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return load_bone(path)
+    except MeshFileError:
+        path.unlink()
+        return None

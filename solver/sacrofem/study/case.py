@@ -25,7 +25,7 @@ from sacrofem.mechanics.materials import (
     treated_modulus,
 )
 from sacrofem.mechanics.state import StateSolution, solve_state
-from sacrofem.mechanics.supports import cartilage_springs
+from sacrofem.mechanics.supports import cartilage_springs, support_of
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.study.provenance import CASE_ROOMS, Stopwatch, sha256_of_code, sha256_of_value
 from sacrofem.study.scenario import ArmSpec, LesionSpec, Scenario
@@ -116,19 +116,18 @@ def case_key(inputs: Mapping[str, Any]) -> str:
 def set_up_bench(bone: MeshedBone, scenario: Scenario, watch: Stopwatch, comm: MPI.Comm) -> Bench:
     """Compile the model of a scenario on a bone and solve the intact state; collective."""
     load = scenario.load
-    springs = cartilage_springs()
     materials = MaterialParameters(**scenario.materials.model_dump())
     with watch.stage("model"):
         model = make_model(
             bone.mesh,
             StandingLoad(load.force_N, load.sacral_slope_deg, load.endplate_share),
-            springs,
+            support_of(bone.mesh, load.hold),
             materials,
             scenario.order,
             comm,
         )
     with watch.stage("solve"):
-        intact = solve_state(model, intact_modulus(bone.mesh))
+        intact = solve_state(model, intact_modulus(bone.mesh, materials))
     return Bench(bone, model, materials, intact)
 
 

@@ -23,7 +23,7 @@ def write_fields(folder: Path, result: ScenarioResult) -> list[Path]:
     base = {"density_g_per_cm3": mesh.density.g_per_cm3}
     diseased = base | {"lesion_fraction": lesion.fraction}
     states: dict[str, tuple[StateSolution, ModulusField, dict[str, FloatArray]]] = {
-        "intact": (bench.intact, intact_modulus(mesh), base),
+        "intact": (bench.intact, intact_modulus(mesh, bench.materials), base),
         "lesion": (
             result.diseased.state,
             lesion_modulus(mesh, lesion, bench.materials),

@@ -74,7 +74,7 @@ def versions() -> dict[str, str]:
         "dolfinx": dolfinx.__version__,
         "petsc4py": petsc4py.__version__,
     }
-    for name in ("numpy", "scipy", "pytetwild", "vtk", "SimpleITK", "scikit-fmm"):
+    for name in ("numpy", "scipy", "vtk", "SimpleITK", "scikit-fmm"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -9,7 +9,8 @@ from sacrofem.mechanics.distributed import on_root
 from sacrofem.study.bones import Patient, load_patient
 from sacrofem.study.case import CaseResult, DiseasedBone, put_lesion, set_up_bench, treat
 from sacrofem.study.provenance import Stopwatch, peak_memory_GB
-from sacrofem.study.scenario import MeshRecipe, Scenario
+from sacrofem.study.recipe import MeshRecipe
+from sacrofem.study.scenario import Scenario
 
 #: Called with a line of text when a stage begins.
 Progress = Callable[[str], None]

@@ -1,43 +1,16 @@
-"""Scenario files and mesh recipes: one question to the program, with every assumption in it."""
+"""Scenario files: one question to the program, with every assumption in it."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sacrofem.errors import InputError
-from sacrofem.mechanics import loads, materials
+from sacrofem.mechanics import loads, materials, supports
+from sacrofem.mechanics.laws import LAWS
 from sacrofem.study.yaml_file import FileModel, read_yaml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-#: Edge length whose discretisation error is stated in the README, in mm.
-DEFAULT_EDGE_MM = 3.0
-
-
-class PhantomRecipe(FileModel):
-    """The project's own phantom CT as input."""
-
-    voxel_mm: tuple[Positive, Positive, Positive] = (1.5, 1.5, 1.5)
-    seed: int = Field(default=1, ge=0)
-
-
-class MeshRecipe(FileModel):
-    """A mesh recipe: a phantom, or a CT with its labels (paths relative to the file)."""
-
-    phantom: PhantomRecipe | None = None
-    ct: Path | None = None
-    labels: Path | None = None
-    edge_mm: Annotated[float, Field(ge=1.0, le=10.0)] = DEFAULT_EDGE_MM
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "MeshRecipe":
-        if (self.ct is None) != (self.labels is None):
-            raise ValueError("ct and labels belong together; give both")
-        if (self.phantom is None) == (self.ct is None):
-            raise ValueError("give either 'phantom' or 'ct' with 'labels'")
-        return self
 
 
 class LesionSpec(FileModel):
@@ -55,12 +28,13 @@ class LesionSpec(FileModel):
 
 
 class LoadSpec(FileModel):
-    """A load case."""
+    """A load case; ``hold`` says where a pelvis is held, the sacrum alone has its joints."""
 
     case: Literal["standing"] = "standing"
     force_N: Positive = loads.STANDING_FORCE_N
     sacral_slope_deg: Annotated[float, Field(ge=0, le=90)] = loads.SACRAL_SLOPE_DEG
     endplate_share: Annotated[float, Field(ge=0, le=1)] = loads.ENDPLATE_SHARE
+    hold: supports.Hold = supports.DEFAULT_HOLD
 
 
 class FillSpec(FileModel):
@@ -84,6 +58,12 @@ class ArmSpec(FileModel):
     fill: FillSpec
 
 
+def _law(name: str) -> str:
+    if name not in LAWS:
+        raise ValueError(f"it must be one of: {', '.join(LAWS)}")
+    return name
+
+
 class MaterialSpec(FileModel):
     """Material constants; ``tumour_MPa: null`` is a control, a lesion of the bone's own modulus."""
 
@@ -93,6 +73,7 @@ class MaterialSpec(FileModel):
     composite_exponent: NotNegative = materials.COMPOSITE_EXPONENT
     cortex_mm: NotNegative = materials.CORTEX_MM
     cortex_MPa: NotNegative = materials.CORTEX_MPA
+    law: Annotated[str, AfterValidator(_law)] = materials.MaterialParameters().law
 
 
 class Scenario(FileModel):
@@ -123,34 +104,3 @@ def read_scenario(path: Path) -> Scenario:
     """
     scenario = read_yaml(path, Scenario)
     return scenario.model_copy(update={"mesh": (path.parent / scenario.mesh).resolve()})
-
-
-def read_recipe(path: Path) -> MeshRecipe:
-    """Read a mesh recipe; paths in it become absolute.
-
-    Raises:
-        InputError: See :func:`sacrofem.study.yaml_file.read_yaml`.
-    """
-    recipe = read_yaml(path, MeshRecipe)
-    if recipe.ct is None or recipe.labels is None:
-        return recipe
-    base = path.parent
-    return recipe.model_copy(
-        update={"ct": (base / recipe.ct).resolve(), "labels": (base / recipe.labels).resolve()}
-    )
-
-
-def with_own_images(recipe: MeshRecipe, ct: Path | None, labels: Path | None) -> MeshRecipe:
-    """The recipe with the images of the command line in place of its own.
-
-    Raises:
-        InputError: Only one of the two is given.
-    """
-    if ct is None and labels is None:
-        return recipe
-    if ct is None or labels is None:
-        given, missing = ("--ct", "--labels") if labels is None else ("--labels", "--ct")
-        raise InputError(
-            f"{given} is given without {missing}; a CT and its labels belong together."
-        )
-    return MeshRecipe(ct=ct.resolve(), labels=labels.resolve(), edge_mm=recipe.edge_mm)

@@ -1,12 +1,12 @@
 """``summary.json``: the contract that other tools read (docs/summary.md)."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sacrofem.mechanics.materials import clamped_ml
-from sacrofem.mesh.bone_mesh import BoneMesh
-from sacrofem.mesh.quality import mesh_quality
+from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
 from sacrofem.study.provenance import versions
 from sacrofem.study.run import ScenarioResult
@@ -20,7 +20,7 @@ CLAMPED_TOLD_ABOVE = 0.05
 def summary(result: ScenarioResult) -> dict[str, Any]:
     """The summary of a finished scenario as JSON values; needs what rank 0 holds."""
     mesh = result.patient.bone.mesh
-    quality = mesh_quality(mesh.points_mm, mesh.tets)
+    report = result.patient.bone.report
     return {
         "schema": SCHEMA,
         "title": result.scenario.title,
@@ -29,15 +29,22 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
             "cells": len(mesh.tets),
             "dofs": result.cases[0].measures.dofs,
             "volume_ml": mesh.volume_ml,
-            "label_volume_ml": mesh.label_ml,
-            "quality_min": quality.minimum,
-            "quality_p01": quality.percentile_1,
+            "model": report.model,
+            "edge_mm": report.zone_mm,
+            "edge_elsewhere_mm": report.elsewhere_mm,
+            "label_volume_ml": report.parts["sacrum"].label_ml,
+            "sacrum_volume_ml": report.parts["sacrum"].mesh_ml,
+            "quality_min": report.shape.minimum,
+            "quality_p01": report.shape.percentile_1,
+            "parts": {name: asdict(part) for name, part in report.parts.items()},
+            "foramina_open": report.foramina_open,
             "clamped_density_ml": clamped_ml(mesh),
             "sha256": mesh.sha256,
             "from_cache": result.patient.from_cache,
         },
         "arms": {case.arm: _arm(case) for case in result.cases},
-        "warnings": [*mesh.warnings, *_density_warning(mesh)],
+        "calibration": dict(report.calibration),
+        "warnings": [*report.warnings, *_density_warning(mesh)],
         "seconds": {name: round(spent, 3) for name, spent in result.seconds.items()},
         "peak_memory_GB": result.peak_memory_GB,
         "ranks": result.ranks,
@@ -51,11 +58,11 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
 
 def _density_warning(mesh: BoneMesh) -> list[str]:
     """A word where much of the bone had no density that the law accepts."""
-    part = clamped_ml(mesh) / mesh.volume_ml
+    part = clamped_ml(mesh) / mesh.part_ml(Part.SACRUM)
     if part <= CLAMPED_TOLD_ABOVE:
         return []
     return [
-        f"{clamped_ml(mesh):.1f} ml ({100 * part:.0f} %) of the bone has a density outside the "
+        f"{clamped_ml(mesh):.1f} ml ({100 * part:.0f} %) of the sacrum has a density outside the "
         "law's range and was clamped: fatty marrow, or a calibration that does not fit this scanner"
     ]
 

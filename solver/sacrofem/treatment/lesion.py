@@ -1,4 +1,4 @@
-"""A lesion: a region of bone that a tumour has replaced."""
+"""A lesion: a region of the sacrum that a tumour has replaced."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ REACH_MM = 45.0
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """A lytic lesion clipped to bone.
+    """A lytic lesion clipped to the sacrum.
 
     Attributes:
         side: ``left`` or ``right``.
@@ -41,7 +41,7 @@ class Lesion:
 
 
 def place_lesion(mesh: BoneMesh, side: str, volume_ml: float) -> Lesion:
-    """A sphere about the centre of the lateral mass of S1, clipped to bone to an exact volume.
+    """A sphere about the middle of the lateral mass of S1, clipped to the sacrum, of exact volume.
 
     Args:
         mesh: Bone mesh.

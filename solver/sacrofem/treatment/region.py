@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sacrofem.errors import InputError
 from sacrofem.image.volume import FloatArray
-from sacrofem.mesh.bone_mesh import BoneMesh
+from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.mesh.samples import sample_points
 
 #: Level of :func:`sample_points` for regions: 64 parts a cell.
@@ -22,7 +22,7 @@ REGION_LEVEL = 2
 
 @dataclass(frozen=True, eq=False)
 class BoneSamples:
-    """Equal parts of the cells of a bone within reach of a target.
+    """Equal parts of the sacrum's cells within reach of a target.
 
     Attributes:
         points_mm: Centroids of the parts, shape (s, 3), LPS.
@@ -48,9 +48,14 @@ class BoneSamples:
 
 
 def samples_near(mesh: BoneMesh, centre_mm: FloatArray, radius_mm: float) -> BoneSamples:
-    """The parts of all cells whose centroid lies within a radius of a centre."""
-    distance = np.linalg.norm(mesh.centroids_mm - centre_mm, axis=1)
-    cells = np.flatnonzero(distance <= radius_mm)
+    """The parts of all cells of the sacrum whose centroid lies within a radius of a centre.
+
+    Cells of cartilage and ilia are none of them: whatever is placed on these samples, lesion,
+    cement or compacted bone, stays in the sacrum.
+    """
+    sacrum = mesh.cells_of(Part.SACRUM)
+    distance = np.linalg.norm(mesh.centroids_mm[sacrum] - centre_mm, axis=1)
+    cells = sacrum[distance <= radius_mm]
     points = sample_points(mesh.points_mm, mesh.tets[cells], REGION_LEVEL)
     parts = points.shape[1]
     return BoneSamples(

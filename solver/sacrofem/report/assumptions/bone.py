@@ -1,13 +1,10 @@
 """What a run assumes of image, bone, materials, load and supports."""
 
-import math
-
-import numpy as np
-
 from sacrofem.anatomy import joints
-from sacrofem.image.calibration import FALLBACK_LINE, RhoQctK2HPO4
-from sacrofem.mechanics import loads, materials, supports
+from sacrofem.image.calibration import FALLBACK_LINE, Calibration
+from sacrofem.mechanics import laws, loads, materials, supports
 from sacrofem.mesh import tissue_grid
+from sacrofem.mesh.build import Model
 from sacrofem.report.assumptions.entry import CHOICE, Assumption, show, source_of
 from sacrofem.study.scenario import Scenario
 
@@ -17,34 +14,73 @@ TUMOUR = "explanted human metastases, not fractured (La Barbera 2025)"
 CEMENT = "measured range 0.95-3 GPa; 1937 ± 478 MPa (ISO 5833, PMC3698342)"
 
 
-def bone_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
-    """Assumptions of everything before the treatment."""
-    return (*_image(), *_bone(), *_materials(scenario), *_load(scenario), *_supports())
+def bone_assumptions(
+    scenario: Scenario,
+    calibration: Calibration = FALLBACK_LINE,
+    model: Model = "sacrum",
+    hold: supports.Hold = supports.DEFAULT_HOLD,
+) -> tuple[Assumption, ...]:
+    """Assumptions of everything before the treatment.
+
+    Args:
+        scenario: The scenario.
+        calibration: How the bone was calibrated.
+        model: What was meshed.
+        hold: Where a pelvis is held.
+    """
+    return (
+        *_calibration(calibration),
+        *_image(),
+        *_bone(scenario),
+        *_materials(scenario),
+        *_load(scenario),
+        *_cartilage(model),
+        *(_sacrum_held() if model == "sacrum" else _pelvis_held(hold)),
+    )
+
+
+def _calibration(line: Calibration) -> list[Assumption]:
+    group, kind = "CT and anatomy", f"mg/cm³ ({line.kind} equivalent)"
+    slope, intercept = line.slope_mg_per_cm3_per_HU, line.intercept_mg_per_cm3
+    error = line.relative_error_at_100
+    rows = [
+        ("HU to density: slope", show(slope), f"{kind} per HU", line.source),
+        ("HU to density: intercept", show(intercept), kind, line.source),
+        (
+            "HU to density: standard error at 100 mg/cm³",
+            "not known" if error is None else show(100.0 * error),
+            "%",
+            "; ".join(line.notes) or line.source,
+        ),
+    ]
+    rows += [
+        (
+            f"Reference tissue: {r.name}",
+            show(r.median_HU),
+            "HU",
+            f"found in this CT, {r.voxels} voxels",
+        )
+        for r in line.references
+    ]
+    return [Assumption(group, *row) for row in rows]
 
 
 def _image() -> list[Assumption]:
-    group, line = "CT and anatomy", FALLBACK_LINE
+    group = "CT and anatomy"
     return [
-        Assumption(
-            group,
-            "HU to density: slope",
-            show(line.slope_mg_per_cm3_per_HU),
-            "mg/cm³ per HU (K2HPO4 equivalent)",
-            line.source,
-        ),
-        Assumption(
-            group,
-            "HU to density: intercept",
-            show(line.intercept_mg_per_cm3),
-            "mg/cm³ (K2HPO4 equivalent)",
-            line.source,
-        ),
         Assumption(
             group,
             "Largest sacroiliac gap that counts as the joint",
             show(joints.SACROILIAC_GAP_MM),
             "mm",
             f"{CHOICE}; the interosseous recess behind the joint is wider",
+        ),
+        Assumption(
+            group,
+            "Recess behind the joint: farther back than the joint's median by",
+            show(joints.RECESS_MM),
+            "mm",
+            CHOICE,
         ),
         Assumption(
             group, "Largest L5-S1 disc height bridged", show(joints.DISC_GAP_MM), "mm", CHOICE
@@ -59,15 +95,38 @@ def _image() -> list[Assumption]:
     ]
 
 
-def _bone() -> list[Assumption]:
+def _range(bounds: tuple[float, float]) -> str:
+    return f"{show(bounds[0])} to {show(bounds[1])}"
+
+
+def _bone(scenario: Scenario) -> list[Assumption]:
     group = "Bone"
-    one, two = (
-        float(materials.kopperdahl_2002(RhoQctK2HPO4(np.array([rho])))[0]) for rho in (1.0, 2.0)
-    )
-    law = "Kopperdahl 2002, vertebral trabecular bone, density by quantitative CT (K2HPO4)"
+    name = materials.MaterialParameters(**scenario.materials.model_dump()).law
+    law = laws.law_named(name)
+    source = source_of(name, laws.DEFAULT_LAW, law.source)
     return [
-        Assumption(group, "Young's modulus at density 1 g/cm³", show(one), "MPa", law),
-        Assumption(group, "Exponent of the density", show(math.log2(two / one)), "1", law),
+        Assumption(group, "Density law", law.formula, "none", source),
+        Assumption(
+            group,
+            "Conversion to the density of the law",
+            laws.conversion_in_words(law),
+            "none",
+            "named in the conversion",
+        ),
+        Assumption(
+            group,
+            "Densities that the law was measured on",
+            "not at hand" if law.range_g_per_cm3 is None else _range(law.range_g_per_cm3),
+            f"g/cm³ ({law.kind.words})",
+            "as commonly quoted",
+        ),
+        Assumption(
+            group,
+            "Smallest Young's modulus of bone",
+            show(laws.MODULUS_FLOOR_MPA),
+            "MPa",
+            CHOICE,
+        ),
         Assumption(
             group,
             "Density of a fatty void (floor)",
@@ -158,24 +217,15 @@ def _load(scenario: Scenario) -> list[Assumption]:
     ]
 
 
-def _supports() -> list[Assumption]:
+def _cartilage(model: Model) -> list[Assumption]:
     group, springs = "Supports", supports.cartilage_springs()
+    form = "springs" if model == "sacrum" else "meshed layer, its modulus scaled to its thickness"
     follows = "from the three values above: confined modulus and shear modulus over thickness"
+    value, nu = show(supports.CARTILAGE_MPA), show(supports.CARTILAGE_POISSON)
+    normal, along = show(springs.normal_N_per_mm3), show(springs.tangential_N_per_mm3)
     return [
-        Assumption(
-            group,
-            "Sacroiliac cartilage, Young's modulus",
-            show(supports.CARTILAGE_MPA),
-            "MPa",
-            CARTILAGE,
-        ),
-        Assumption(
-            group,
-            "Sacroiliac cartilage, Poisson's ratio",
-            show(supports.CARTILAGE_POISSON),
-            "1",
-            CARTILAGE,
-        ),
+        Assumption(group, "Sacroiliac cartilage, Young's modulus", value, "MPa", CARTILAGE),
+        Assumption(group, "Sacroiliac cartilage, Poisson's ratio", nu, "1", CARTILAGE),
         Assumption(
             group,
             "Sacroiliac cartilage, both layers",
@@ -183,15 +233,58 @@ def _supports() -> list[Assumption]:
             "mm",
             CHOICE,
         ),
-        Assumption(group, "Joint spring, normal", show(springs.normal_N_per_mm3), "N/mm³", follows),
+        Assumption(group, "Sacroiliac cartilage, form", form, "none", CHOICE),
+        Assumption(group, "Joint stiffness per area, normal", normal, "N/mm³", follows),
+        Assumption(group, "Joint stiffness per area, sliding", along, "N/mm³", follows),
+    ]
+
+
+def _sacrum_held() -> list[Assumption]:
+    return [
         Assumption(
-            group, "Joint spring, sliding", show(springs.tangential_N_per_mm3), "N/mm³", follows
-        ),
-        Assumption(
-            group,
+            "Supports",
             "Ilia, ligaments, muscles",
             "rigid ilia; no ligaments, no muscles",
             "none",
             "choice of this program; the joint springs pull as well as push",
+        ),
+    ]
+
+
+def _pelvis_held(hold: supports.Hold) -> list[Assumption]:
+    group = "Supports"
+    springs = supports.cartilage_springs(thickness_mm=supports.HIP_CARTILAGE_MM)
+    follows = f"{CHOICE}: modulus of the sacroiliac cartilage over the thickness above"
+    normal, along = show(springs.normal_N_per_mm3), show(springs.tangential_N_per_mm3)
+    return [
+        Assumption(group, "Pelvis held at", hold, "none", CHOICE),
+        Assumption(
+            group,
+            "Hip cartilage, both layers; the same springs under the ischia",
+            show(supports.HIP_CARTILAGE_MM),
+            "mm",
+            CHOICE,
+        ),
+        Assumption(group, "Spring of the support, normal", normal, "N/mm³", follows),
+        Assumption(
+            group,
+            "Spring of the support, sliding",
+            along,
+            "N/mm³",
+            f"{follows}; stands for the muscles that hold the tilt of the pelvis",
+        ),
+        Assumption(
+            group,
+            "Ilia, symphysis, ligaments, muscles",
+            "elastic ilia, no symphysis, no ligaments, no muscles",
+            "none",
+            "choice of this program; the supports pull as well as push",
+        ),
+        Assumption(
+            group,
+            "Subchondral plate of the sacroiliac joint",
+            "none",
+            "none",
+            "choice of this program: the cortical membrane lies on outer surfaces only",
         ),
     ]

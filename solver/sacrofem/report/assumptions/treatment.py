@@ -1,7 +1,7 @@
 """What a run assumes of lesion, path, cement, mesh and measures."""
 
 from sacrofem.measure import stress_relief
-from sacrofem.mesh import build
+from sacrofem.mesh import report as limits
 from sacrofem.report.assumptions.entry import CHOICE, Assumption, show
 from sacrofem.study.scenario import Scenario
 from sacrofem.treatment import access_path, balloon, lesion, vertebroplasty
@@ -186,12 +186,12 @@ def _numerics(scenario: Scenario) -> list[Assumption]:
             "this scenario",
         ),
         Assumption(
-            group, "Smallest cell quality allowed", show(build.QUALITY_AT_LEAST), "1", CHOICE
+            group, "Smallest cell quality allowed", show(limits.QUALITY_AT_LEAST), "1", CHOICE
         ),
         Assumption(
             group,
             "Largest difference of mesh and label volume",
-            show(100.0 * build.VOLUME_WITHIN),
+            show(100.0 * limits.VOLUME_WITHIN),
             "%",
             CHOICE,
         ),
