@@ -17,6 +17,7 @@ from sacrofem.errors import MeshError
 from sacrofem.image.volume import FloatArray
 from sacrofem.mesh.bone_mesh import Part, boundary_facets, facet_areas_mm2, signed_volumes_mm3
 from sacrofem.mesh.cartilage import joint_facets, open_joints, smooth_parts
+from sacrofem.mesh.contract import contract
 from sacrofem.mesh.fields import BoneField
 from sacrofem.mesh.lattice import Lattice, make_lattice
 from sacrofem.mesh.optimise import improve
@@ -96,6 +97,7 @@ def fill_solid(solid: Solid, edges: EdgeLengths, zone: Zone, cartilage_mm: float
         part[side < 0] = solid.nearest_ilium(points[tets[side < 0]].mean(axis=1))
         points, tets, part = _with_joints(solid, points, tets, part, cartilage_mm)
     else:
+        points, tets, part = contract(points, tets, part)
         outer, none = np.unique(boundary_facets(tets)[0]), np.empty(0, dtype=np.int64)
         points = improve(points, tets, _projection(solid, outer, none, np.zeros(len(points))))
     return Tetrahedra(points, tets, part, solid)
@@ -223,6 +225,7 @@ def _with_joints(
 ) -> tuple[FloatArray, IntArray, NDArray[np.int8]]:
     """Better shapes, then the cartilage, then better shapes again."""
     part = smooth_parts(points, tets, part, solid.towards_sacrum)
+    points, tets, part = contract(points, tets, part)
     facets, ilium = joint_facets(tets, part)
     for missing in set(solid.ilia) - {Part(int(p)) for p in np.unique(ilium)}:
         raise MeshError(
