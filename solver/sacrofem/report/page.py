@@ -25,6 +25,16 @@ IS_PHANTOM = (
 )
 
 
+#: What holds each model, and what is not there.
+HELD = {
+    "sacrum": "The sacroiliac joints are springs that also pull; ilia, ligaments and muscles are not "
+    "there. The stiffness includes these springs, which hides part of the bone's own change.",
+    "pelvis": "The cartilage of the sacroiliac joints also pulls, the hips are held by springs at "
+    "their joints or seats; symphysis, ligaments and muscles are not there. The stiffness is seen "
+    "from the hips and holds little of the bone's own change.",
+}
+
+
 @dataclass(frozen=True)
 class Headline:
     """The numbers of one arm at the top of the page: value, unit and meaning of each."""
@@ -216,8 +226,7 @@ def _limits(summary: Summary) -> list[str]:
         "arms may turn round in another bone or with other assumptions.",
         "Linear elasticity: no damage, no fracture, no yielding, no loosening between cement and "
         "bone. A relief of stress is not a gain of strength.",
-        "The sacroiliac joints are springs that also pull; ilia, ligaments and muscles are not "
-        "there. The stiffness includes these springs, which hides part of the bone's own change.",
+        HELD[summary["mesh"]["model"]],
         "Stress next to a jump of stiffness depends on the size of the cells. All states share "
         "one mesh, so differences between states suffer less than the stresses themselves.",
     ]
