@@ -27,8 +27,8 @@ IS_PHANTOM = (
 
 #: What holds each model, and what is not there.
 HELD = {
-    "sacrum": "The sacroiliac joints are springs that also pull; ilia, ligaments and muscles are not "
-    "there. The stiffness includes these springs, which hides part of the bone's own change.",
+    "sacrum": "The sacroiliac joints are springs that also pull; ilia, ligaments and muscles are "
+    "not there. The stiffness includes these springs, which hides part of the bone's own change.",
     "pelvis": "The cartilage of the sacroiliac joints also pulls, the hips are held by springs at "
     "their joints or seats; symphysis, ligaments and muscles are not there. The stiffness is seen "
     "from the hips and holds little of the bone's own change.",
