@@ -23,7 +23,6 @@ from sacrofem.mechanics.distributed import (
 from sacrofem.mesh.bone_mesh import BoneMesh, Part, facet_areas_mm2
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.mesh.files import MeshFileError, save_bone
-from sacrofem.mesh.quality import shape_figures
 from sacrofem.mesh.report import MeshReport
 from sacrofem.mesh.share import first_rows
 from sacrofem.mesh.tissue_grid import TissueGrid
@@ -52,35 +51,15 @@ def bone(box: Callable[..., BoneMesh]) -> BoneMesh:
     )
 
 
-def _report(mesh: BoneMesh) -> MeshReport:
-    """What a mesh file needs beside the mesh; nothing here reads it."""
-    return MeshReport(
-        model="sacrum",
-        zone_mm=1.0,
-        elsewhere_mm=1.0,
-        voxel_mm=1.0,
-        nodes=len(mesh.points_mm),
-        cells=len(mesh.tets),
-        shape=shape_figures(mesh.points_mm, mesh.tets),
-        parts={},
-        cartilage_ml=0.0,
-        foramina_open=0,
-        calibration={},
-        metal_ml=0.0,
-        landmarks={},
-        warnings=(),
-    )
-
-
 @pytest.fixture
-def file(tmp_path: Path, bone: BoneMesh) -> Path:
+def file(tmp_path: Path, bone: BoneMesh, plain_report: Callable[[BoneMesh], MeshReport]) -> Path:
     """The bone in a file that all ranks see."""
     path = COMM.bcast(tmp_path / "bone.npz")
     if COMM.rank == 0:
         empty = TissueGrid(
             np.zeros(3), 1.0, np.zeros((1, 1, 1), np.uint8), RhoQctK2HPO4(np.ones(1))
         )
-        save_bone(path, MeshedBone(bone, empty, _report(bone)))
+        save_bone(path, MeshedBone(bone, empty, plain_report(bone)))
     COMM.barrier()
     return path
 

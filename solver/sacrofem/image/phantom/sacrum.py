@@ -195,8 +195,8 @@ def canal(x: Array, s: Array, t: Array, wider_mm: float = 0.0) -> Array:
     half, depth = CANAL_HALF_WIDTH(s), CANAL_DEPTH(s)
     floor = BODY_DEPTH(s) - t - wider_mm
     slope = half / depth
-    roof = (x - slope * (depth - (t - BODY_DEPTH(s)))) / np.sqrt(1.0 + slope**2)
-    roof = intersection(roof, t - BODY_DEPTH(s) - depth + FLAT_MM)
+    sides = (x - slope * (depth - (t - BODY_DEPTH(s)))) / np.sqrt(1.0 + slope**2)
+    roof = intersection(sides, t - BODY_DEPTH(s) - depth + FLAT_MM)
     return intersection(floor, roof - wider_mm, 3.0)
 
 
