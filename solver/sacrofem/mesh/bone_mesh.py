@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sacrofem.anatomy.frame import SacralFrame
+from sacrofem.errors import MeshError
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.image.volume import FloatArray
 
@@ -96,13 +97,21 @@ def signed_volumes_mm3(points_mm: FloatArray, tets: NDArray[np.int64]) -> FloatA
 
 
 def boundary_facets(tets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Outward boundary triangles, shape (f, 3), and the cell behind each, shape (f,)."""
+    """Outward boundary triangles, shape (f, 3), and the cell behind each, shape (f,).
+
+    Raises:
+        MeshError: There are more than two million vertices.
+    """
     corners = np.array([[1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1]])
     faces = tets[:, corners].reshape(-1, 3)
     low, middle, high = np.sort(faces, axis=1).T
     # One number a face: rows compare ten times slower. Vertex numbers fit three times into 63 bits.
     size = int(tets.max()) + 1 if len(tets) else 1
-    assert size < 1 << 21, "more than two million vertices do not fit into the keys of the faces"
+    if size >= 1 << 21:
+        raise MeshError(
+            f"a mesh of {size} vertices is too large (limit {1 << 21}: three numbers share one of "
+            "64 bits); take larger edges."
+        )
     key = (low * size + middle) * size + high
     _, first, count = np.unique(key, return_index=True, return_counts=True)
     once = np.sort(first[count == 1])
