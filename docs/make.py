@@ -17,6 +17,7 @@ from typing import Any
 from mpi4py import MPI
 
 from sacrofem.anatomy.landmarks import find_anatomy
+from sacrofem.mechanics.laws import law_table
 from sacrofem.report.figures import density_slices, difference_slices, png
 from sacrofem.report.mesh_scene import by_part
 from sacrofem.report.scene import treatment_scene
@@ -233,6 +234,16 @@ def _differences(runs: list[dict[str, Any]]) -> str:
     return columns(rows, [run["name"] for run in runs])
 
 
+def laws() -> str:
+    """Young's modulus by every density law, at densities of K2HPO4."""
+    densities = (50.0, 100.0, 150.0, 200.0, 300.0)
+    table = row(["law", "its density", *(f"{rho:g} mg/cm3" for rho in densities)])
+    table += row(["---"] * (len(densities) + 2))
+    for name, kind, modulus in law_table(densities):
+        table += row([name, kind, *(f"{E:.0f}" for E in modulus)])
+    return table
+
+
 def pictures() -> None:
     """The pictures of the README, from the mesh that the last run left in the cache."""
     scenario = read_scenario(SCENARIO)
@@ -267,8 +278,9 @@ def main() -> None:
             for ranks in (1, 2):
                 title = f"{name}, {ranks} rank{'s' * (ranks > 1)}"
                 runs.append(run(title, images, ranks, Path(folder) / "out"))
-        pictures()
+        # Before the pictures: a child's peak memory is not told below what this process holds.
         made = meshes(inputs, Path(folder))
+        pictures()
         finer = discretisations(Path(folder))
     versions = ", ".join(f"{k} {v}" for k, v in runs[0]["versions"].items() if k != "code")
     text = (
@@ -280,7 +292,7 @@ def main() -> None:
         "treatable zone / elsewhere; from files to a mesh, written as VTU.\n\n"
         f"{mesh_table(made)}\n## Discretisation\n\nThe phantom with other edge "
         "lengths and degrees of the displacement; the default is 3 mm, P2.\n\n"
-        f"{discretisation_table(finer)}"
+        f"{discretisation_table(finer)}\n## Density laws\n\nYoung's modulus in MPa.\n\n{laws()}"
     )
     (ROOT / "docs" / "benchmarks.md").write_text(text.rstrip() + "\n")
 

@@ -186,13 +186,6 @@ def side_sign(side: str) -> int:
     return 1 if side == "left" else -1
 
 
-def sample_mask(labels: LabelMap, label: int, world_mm: FloatArray) -> NDArray[np.float32]:
-    """The indicator of a label, linearly interpolated at world points, shape (n,)."""
-    mask = labels.mask(label).astype(np.float32)
-    index = labels.grid.to_index(world_mm).T
-    return np.asarray(ndimage.map_coordinates(mask, index, order=1, mode="constant"))
-
-
 def _frame(
     labels: LabelMap,
     bone: BoneIndicator,

@@ -27,7 +27,7 @@ from sacrofem.mesh.stuffing import cut
 #: Side of a lattice cube as a part of the wanted edge: the mean edge of the BCC lattice is 0.92.
 CUBE_OF_EDGE = 1.0 / 0.92
 #: A wall thinner than this many cubes gets cubes of half the side, down to half the finest edge:
-#: at 1.5 the walls between foramina and the iliac fossa keep their topology (docs/benchmarks.md).
+#: at 1.5 the walls between foramina and the iliac fossa keep their topology (docs/decisions.md).
 WALL_IN_CUBES = 1.5
 #: Cells of a bone so close to another are as fine as those of the zone.
 JOINT_MARGIN_MM = 3.0
