@@ -80,7 +80,9 @@ def test_summary_keeps_its_contract(one_rank: dict) -> None:
         assert values["cement_ml"] == pytest.approx(6.0, rel=0.005)
     assert {"mesh", "solve", "model", "measure"} <= one_rank["seconds"].keys()
     assert one_rank["peak_memory_GB"] > 0
-    assert one_rank["warnings"] == []
+    # Cells of 6 mm may close a tunnel of the coarse phantom, and the last bits of the libraries
+    # decide which; every other warning would be news.
+    assert [w for w in one_rank["warnings"] if "tunnels" not in w] == []
     assert one_rank["inputs"]["phantom"]
     assert one_rank["versions"]["dolfinx"]
 
