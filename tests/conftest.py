@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
+from sacrofem.anatomy.atlas import Atlas
+from sacrofem.anatomy.canal import Canal
+from sacrofem.anatomy.curve import SacralCurve
+from sacrofem.anatomy.foramina import FACES, LEVELS, SIDES, Foramen, Opening
 from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.anatomy.joints import SurfaceTag
+from sacrofem.anatomy.zones import make_map
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.image.phantom import PhantomSpec, make_phantom
 from sacrofem.image.volume import CtVolume, LabelMap
@@ -76,6 +81,41 @@ def make_box(cells: int = 4, density: float = 0.2) -> BoneMesh:
 def box() -> Callable[..., BoneMesh]:
     """Maker of boxes; see :func:`make_box`."""
     return make_box
+
+
+def make_atlas(frame: SacralFrame) -> Atlas:
+    """The atlas of a straight block: a flat pelvic face, foramina and canal straight through it."""
+    width, depth = BOX_HALF_MM
+    down = np.arange(0.0, BOX_HEIGHT_MM + 0.5)
+    curve = SacralCurve(frame, np.column_stack([np.full(len(down), -depth), -down]))
+    foramina = {}
+    for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
+        for number, level in enumerate(LEVELS):
+            for face, t in zip(FACES, (0.0, 2.0 * depth), strict=True):
+                curved = np.array([sign * width / 3.0, 8.0 + 8.0 * number, t])
+                name = Opening(level, side, face)
+                centre = curve.to_world(curved[None])[0]
+                foramina[name] = Foramen(name, centre, curved, np.array([3.0, 3.0]), True)
+    line = curve.to_world(np.column_stack([0 * down, down, np.full(len(down), depth)]))
+    return Atlas(
+        frame=frame,
+        curve=curve,
+        foramina=foramina,
+        canal=Canal(line, line[-1], True),
+        map=make_map(curve, foramina),
+        promontory_mm=curve.to_world(np.zeros((1, 3)))[0],
+        endplate_size_mm=(2.0 * width, 2.0 * depth),
+        joint_mm={
+            side: frame.to_world(np.array([[sign * width, 0.0, -0.5 * BOX_HEIGHT_MM]]))[0]
+            for side, sign in zip(SIDES, (1.0, -1.0), strict=True)
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def plain_atlas() -> Callable[[SacralFrame], Atlas]:
+    """Maker of the atlas that a mesh file needs, for meshes that are not of a bone."""
+    return make_atlas
 
 
 @pytest.fixture(scope="session")

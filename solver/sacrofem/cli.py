@@ -1,4 +1,4 @@
-"""The command line, ``sacrofem mesh|run|sweep|phantom``: it parses, calls and prints."""
+"""The command line, ``sacrofem mesh|check|run|sweep|phantom``: it parses, calls and prints."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,15 +13,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import sacrofem
 from sacrofem.anatomy.landmarks import find_anatomy
-from sacrofem.errors import SacrofemError
+from sacrofem.errors import InputError, SacrofemError
 from sacrofem.image.files import write_ct, write_labels
 from sacrofem.image.phantom import PhantomSpec, make_phantom
 from sacrofem.mechanics.distributed import on_root
+from sacrofem.report.check_page import check_table, write_check_page
+from sacrofem.report.cohort_page import write_cohort_report
+from sacrofem.report.cohort_table import cohort_text
 from sacrofem.report.mesh_page import write_mesh_report
 from sacrofem.report.mesh_table import mesh_table
 from sacrofem.report.page import write_report
 from sacrofem.report.table import comparison_table
 from sacrofem.study.bones import load_patient
+from sacrofem.study.check import check_scenario
+from sacrofem.study.cohort import is_cohort
+from sacrofem.study.cohort_run import run_cohort
 from sacrofem.study.fields import write_fields
 from sacrofem.study.images import read_images
 from sacrofem.study.mesh_files import export_names, write_mesh_files
@@ -104,13 +110,40 @@ def mesh(
 
 
 @app.command()
-def run(
+def check(
     scenario: Annotated[Path, typer.Argument(help="Scenario file (YAML).")],
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("check"),
+    ct: Annotated[Path | None, OWN_CT] = None,
+    labels: Annotated[Path | None, OWN_LABELS] = None,
+) -> None:
+    """Draw lesions, paths and cement of a scenario, with every clearance; nothing is solved."""
+    question, recipe = _read(scenario, out, ct, labels)
+    with _status() as say:
+        say("mesh, lesions, paths and cement")
+        found = check_scenario(question, recipe)
+        say("pictures")
+        with staged(out) as folder:
+            write_check_page(folder / "check.html", found)
+    if found.arms:
+        typer.echo(check_table(found))
+    typer.echo(f"\nPictures: {out / 'check.html'}")
+    for name, reason in found.refused.items():
+        console.print(f"arm {name}: {reason}", style="red", markup=False, soft_wrap=True)
+    if found.refused:
+        raise typer.Exit(InputError.exit_status)
+
+
+@app.command()
+def run(
+    scenario: Annotated[Path, typer.Argument(help="Scenario file (YAML), or a cohort's folder.")],
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("results"),
     ct: Annotated[Path | None, OWN_CT] = None,
     labels: Annotated[Path | None, OWN_LABELS] = None,
 ) -> None:
-    """Run a scenario: mesh, lesion, every arm, measures, report."""
+    """Run a scenario or a cohort: mesh, lesions, every arm, measures, report."""
+    if on_root(comm, lambda: is_cohort(scenario)):
+        _run_cohort(scenario, out, own_images=ct is not None or labels is not None)
+        return
     question, recipe = on_root(comm, lambda: _read(scenario, out, ct, labels))
     with _status() as say:
         result = run_scenario(question, recipe, comm, say)
@@ -171,6 +204,24 @@ def phantom(
     write_ct(out / "ct.nii.gz", image)
     write_labels(out / "labels.nii.gz", labels)
     typer.echo(f"{out / 'ct.nii.gz'}\n{out / 'labels.nii.gz'}")
+
+
+def _run_cohort(cohort: Path, out: Path, own_images: bool) -> None:
+    """Run what is missing of a cohort; status 1 where a patient failed."""
+    if own_images:
+        raise InputError(
+            f"--ct, --labels: {cohort} is a cohort, whose patients are phantoms of their own; give "
+            "a scenario to run it on your images."
+        )
+    with _status() as say:
+        outcome = run_cohort(cohort, out, comm, say)
+        say("report")
+        on_root(comm, lambda: write_cohort_report(out / "report.html", outcome.values))
+    if comm.rank == 0:
+        typer.echo(cohort_text(outcome.values))
+        typer.echo(f"\nReport: {out / 'report.html'}")
+    if outcome.failures:
+        raise typer.Exit(1)
 
 
 def _read(

@@ -59,7 +59,7 @@ def one_rank(shared: Path) -> dict:
 
 
 def test_summary_keeps_its_contract(one_rank: dict) -> None:
-    assert one_rank["schema"] == 1
+    assert one_rank["schema"] == 2
     mesh = {"nodes", "cells", "dofs", "volume_ml", "label_volume_ml", "quality_min", "quality_p01"}
     assert mesh <= one_rank["mesh"].keys()
     state = {

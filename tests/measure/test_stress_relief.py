@@ -14,8 +14,7 @@ from sacrofem.measure.stress_relief import (
     weighted_percentile,
 )
 from sacrofem.mesh.bone_mesh import BoneMesh
-from sacrofem.treatment.cement import CementFill
-from sacrofem.treatment.lesion import place_lesion
+from sacrofem.treatment.region import samples_of
 
 
 def test_von_mises_of_tension_shear_and_pressure() -> None:
@@ -45,17 +44,17 @@ def test_relief_is_one_minus_treated_over_lesion() -> None:
 
 def test_rim_is_sound_bone_near_the_lesion(box: Callable[..., BoneMesh]) -> None:
     mesh = box(8)
-    lesion = place_lesion(mesh, "left", 5.0)
-    none = np.zeros(len(lesion.samples.cell), dtype=bool)
-    fill = CementFill("balloon", lesion, none, 0.0, 0.0, False, np.zeros(len(mesh.tets)))
-    rim = rim_cells(mesh, lesion, fill)
+    samples = samples_of(mesh)
+    centre, radius = np.array([15.0, 0.0, -20.0]), 10.6
+    away = np.linalg.norm(samples.points_mm - centre, axis=1)
+    lesion = away <= radius
+    rim = rim_cells(mesh, samples, lesion, samples.none)
     assert rim.any()
-    assert lesion.fraction[rim].max() < 1e-3
-    distance = np.linalg.norm(mesh.centroids_mm - lesion.centre_mm, axis=1) - lesion.radius_mm
+    assert samples.fraction(lesion)[rim].max() < 1e-3
+    distance = np.linalg.norm(mesh.centroids_mm - centre, axis=1) - radius
     assert distance[rim].max() < RIM_MM + 1.0
     # Cement in the rim takes its cells out of it.
-    wide = np.linalg.norm(lesion.samples.points_mm - lesion.centre_mm, axis=1) < 14.0
-    filled = CementFill("balloon", lesion, wide, 11.0, 0.0, False, np.zeros(len(mesh.tets)))
-    smaller = rim_cells(mesh, lesion, filled)
+    smaller = rim_cells(mesh, samples, lesion, away < 14.0)
     assert smaller.sum() < rim.sum()
-    assert not (smaller & (filled.fraction > 1e-3)).any()
+    assert not (smaller & ~rim).any()
+    assert not rim_cells(mesh, samples, samples.none, lesion).any()

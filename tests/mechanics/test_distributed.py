@@ -11,6 +11,8 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
+from sacrofem.anatomy.atlas import Atlas
+from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.mechanics.distributed import (
@@ -52,14 +54,18 @@ def bone(box: Callable[..., BoneMesh]) -> BoneMesh:
 
 
 @pytest.fixture
-def file(tmp_path: Path, bone: BoneMesh, plain_report: Callable[[BoneMesh], MeshReport]) -> Path:
+def file(
+    tmp_path: Path,
+    bone: BoneMesh,
+    plain_atlas: Callable[[SacralFrame], Atlas],
+    plain_report: Callable[[BoneMesh], MeshReport],
+) -> Path:
     """The bone in a file that all ranks see."""
     path = COMM.bcast(tmp_path / "bone.npz")
     if COMM.rank == 0:
-        empty = TissueGrid(
-            np.zeros(3), 1.0, np.zeros((1, 1, 1), np.uint8), RhoQctK2HPO4(np.ones(1))
-        )
-        save_bone(path, MeshedBone(bone, empty, plain_report(bone)))
+        none = np.zeros((1, 1, 1), np.uint8)
+        empty = TissueGrid(np.zeros(3), 1.0, none, none, RhoQctK2HPO4(np.ones(1)))
+        save_bone(path, MeshedBone(bone, empty, plain_atlas(bone.frame), plain_report(bone)))
     COMM.barrier()
     return path
 

@@ -1,36 +1,30 @@
-"""Materials: published laws at known points and for their own density, mixtures within bounds."""
+"""Materials: full cells are what fills them, mixtures by volume, gaps in series, mass conserved."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_matrix
+from scipy.sparse.linalg import spsolve
 
 from sacrofem.errors import InputError
-from sacrofem.image.density import (
-    Density,
-    DensityKindError,
-    RhoApp,
-    RhoAsh,
-    RhoQctHA,
-    RhoQctK2HPO4,
-    convert,
-)
-from sacrofem.mechanics.laws import (
-    LAWS,
-    MODULUS_FLOOR_MPA,
-    conversion_in_words,
-    law_named,
-    law_table,
-    modulus_MPa,
-    young_modulus_MPa,
-)
+from sacrofem.image.density import RhoQctK2HPO4
+from sacrofem.mechanics.laws import modulus_MPa
 from sacrofem.mechanics.materials import (
+    BLASTIC_STIFFENING,
     CEMENT_MPA,
+    CORTEX_MPA,
     DENSITY_CEILING_G_PER_CM3,
     DENSITY_FLOOR_G_PER_CM3,
+    FRACTURE_MPA,
+    HOLLOW_MPA,
+    TUMOUR_MPA,
+    TUMOUR_POISSON,
     MaterialParameters,
+    ModulusField,
     cement_modulus_MPa,
+    clamped_compaction_g,
     clamped_ml,
     clamped_volume,
     intact_modulus,
@@ -40,129 +34,74 @@ from sacrofem.mechanics.materials import (
 from sacrofem.mechanics.supports import cartilage_springs
 from sacrofem.mesh.bone_mesh import BoneMesh
 from sacrofem.treatment.cement import CementFill
-from sacrofem.treatment.lesion import place_lesion
-
-KINDS: tuple[type[Density], ...] = (RhoQctK2HPO4, RhoQctHA, RhoAsh, RhoApp)
-
-
-def at(law: str, rho_g_per_cm3: float) -> float:
-    """A law as published at one density of its own kind, in MPa."""
-    found = law_named(law)
-    return float(young_modulus_MPa(found, found.kind(np.array([rho_g_per_cm3])))[0])
+from sacrofem.treatment.fracture import gap_along
+from sacrofem.treatment.lesion import BLASTIC_G_PER_CM3, Fracture, Lesion
+from sacrofem.treatment.plan import Kind
+from sacrofem.treatment.region import BoneSamples, region_of_volume, samples_of
 
 
-@pytest.mark.parametrize(
-    ("law", "kind", "rho", "young_MPa"),
-    [
-        # Each by hand, to four digits; at 1 g/cm3 the coefficient itself.
-        ("kopperdahl 2002", RhoQctK2HPO4, 1.0, 2980.0),
-        ("kopperdahl 2002", RhoQctK2HPO4, 0.1, 265.6),
-        ("kopperdahl 2002", RhoQctK2HPO4, 0.2, 549.9),
-        ("kopperdahl 2002 linear", RhoQctK2HPO4, 0.1, 288.3),
-        ("keller 1994", RhoAsh, 0.3, 666.5),
-        ("morgan 2003 vertebra", RhoApp, 0.2, 384.1),
-        ("morgan 2003 femoral neck", RhoApp, 0.5, 2439.0),
-        ("morgan 2003 trochanter", RhoApp, 0.2, 449.4),
-        ("morgan 2003 tibia", RhoApp, 0.2, 694.8),
-        ("morgan 2003 pooled", RhoApp, 0.2, 469.1),
-        ("dalstra 1993", RhoApp, 0.5, 366.6),
-        ("carter-hayes 1977", RhoApp, 0.5, 359.4),
-    ],
-)
-def test_each_law_at_a_known_density(
-    law: str, kind: type[Density], rho: float, young_MPa: float
-) -> None:
-    assert LAWS[law].kind is kind
-    assert at(law, rho) == pytest.approx(young_MPa, rel=1e-3)
+def make_lesion(
+    mesh: BoneMesh,
+    volume_ml: float,
+    kind: Kind = "lytic",
+    fracture: Fracture | None = None,
+    cortex_lost: np.ndarray | None = None,
+) -> Lesion:
+    """A ball about the left lateral mass of a box."""
+    samples, centre = samples_of(mesh), mesh.lateral_mass_mm["left"]
+    distance = np.linalg.norm(samples.points_mm - centre, axis=1)
+    inside = region_of_volume(samples, distance, volume_ml, "lesion")
+    return Lesion(
+        name="ball",
+        kind=kind,
+        side="left",
+        centre_mm=centre,
+        radius_mm=float(distance[inside].max(initial=0.0)),
+        samples=samples,
+        inside=inside,
+        blastic=inside if kind == "blastic" else samples.none,
+        volume_ml=samples.volume_ml(inside),
+        breach=(),
+        cortex_lost=np.zeros(len(mesh.tets)) if cortex_lost is None else cortex_lost,
+        voxels=np.zeros((1, 1, 1), dtype=bool),
+        open_voxels=np.zeros((1, 1, 1), dtype=bool),
+        fracture=fracture,
+    )
 
 
-@pytest.mark.parametrize("name", LAWS)
-def test_a_law_refuses_every_density_but_its_own(name: str) -> None:
-    """Protects: trap 1 of the field, Morgan's apparent-density law fed with a K2HPO4 density."""
-    law, rho = law_named(name), np.array([0.2])
-    for kind in KINDS:
-        if kind is law.kind:
-            assert young_modulus_MPa(law, kind(rho))[0] > 0.0
-        else:
-            with pytest.raises(DensityKindError, match=f"'{name}' needs the .*, found"):
-                young_modulus_MPa(law, kind(rho))
-    with pytest.raises(DensityKindError):
-        modulus_MPa(RhoApp(rho), name)  # type: ignore[arg-type]
-
-
-def test_trap_1_is_worth_a_factor() -> None:
-    """Protects: the conversion is done. Unconverted, Morgan's law is 4 times too soft at 150."""
-    qct = RhoQctK2HPO4(np.array([0.15]))
-    right = modulus_MPa(qct, "morgan 2003 vertebra")[0]
-    assert right == pytest.approx(at("morgan 2003 vertebra", convert(qct, RhoApp).g_per_cm3[0]))
-    assert 3.5 < right / at("morgan 2003 vertebra", 0.15) < 5.0
-    assert "Faulkner" in conversion_in_words(LAWS["morgan 2003 vertebra"])
-    assert conversion_in_words(LAWS["kopperdahl 2002"]) == "none needed"
-
-
-def test_trap_2_constants_for_milligrams_and_the_form_of_the_law() -> None:
-    """Protects: Keller's law in its units and its form.
-
-    py_bonemat's example has b = 0.0105 and c = 2.29 for mg/cm3, 7.4 times Keller's modulus; and
-    its comment says (a + b rho)^c where its code does a + b rho^c.
-    """
-    keller = at("keller 1994", 0.3)
-    assert keller == pytest.approx(10500.0 * 0.3**2.29)
-    assert 0.0105 * 300.0**2.29 / keller == pytest.approx(7.4, abs=0.05)
-    assert (10500.0 * 0.3) ** 2.29 / keller > 1e4
-    linear = at("kopperdahl 2002 linear", 0.2)
-    assert linear == pytest.approx(-34.7 + 3230.0 * 0.2)
-    assert at("kopperdahl 2002", 0.2) < 3230.0 * 0.2
-
-
-@pytest.mark.parametrize("name", LAWS)
-def test_modulus_is_positive_and_rises_with_density(name: str) -> None:
-    """Protects: no cell without stiffness at the floor, whatever the law (the linear is < 0)."""
-    rho = np.linspace(DENSITY_FLOOR_G_PER_CM3, DENSITY_CEILING_G_PER_CM3, 200)
-    young = modulus_MPa(RhoQctK2HPO4(rho), name)
-    assert young.min() >= MODULUS_FLOOR_MPA
-    assert (np.diff(young) >= 0.0).all()
-    assert young[-1] > 50.0 * young[0] or name == "morgan 2003 femoral neck"
-
-
-def test_carter_and_hayes_depend_on_the_strain_rate() -> None:
-    slow, fast = (law_named("carter-hayes 1977", rate) for rate in (0.001, 1.0))
-    rho = RhoApp(np.array([1.0]))
-    assert young_modulus_MPa(fast, rho)[0] == pytest.approx(3790.0)
-    assert young_modulus_MPa(slow, rho)[0] == pytest.approx(3790.0 * 0.001**0.06)
-    assert "0.001 1/s" in slow.source
-    with pytest.raises(InputError, match="strain rate above 0"):
-        law_named("carter-hayes 1977", 0.0)
-    with pytest.raises(InputError, match="needs a strain rate"):
-        young_modulus_MPa(LAWS["carter-hayes 1977"], rho)
-
-
-def test_what_a_law_cannot_take_is_named() -> None:
-    with pytest.raises(InputError, match="no density law is named 'keller'; known are: kopperdahl"):
-        modulus_MPa(RhoQctK2HPO4(np.array([0.1])), "keller")
-    with pytest.raises(InputError, match=r"found -0\.05: fat and air have to be clamped"):
-        modulus_MPa(RhoQctK2HPO4(np.array([0.1, -0.05])))
-
-
-def test_the_table_holds_every_law() -> None:
-    rows = law_table()
-    assert [row[0] for row in rows] == list(LAWS)
-    assert dict((row[0], row[2]) for row in rows)["kopperdahl 2002"][1] == pytest.approx(
-        265.6, 1e-3
+def make_fill(samples: BoneSamples, **parts: np.ndarray) -> CementFill:
+    """Cement in the given parts: ``pure``, ``interdigitated``, ``hollow``, ``compacted``."""
+    inside = parts.get("pure", samples.none) | parts.get("interdigitated", samples.none)
+    cement_ml = samples.volume_ml(inside)
+    return CementFill(
+        technique="balloon",
+        samples=samples,
+        pure=parts.get("pure", samples.none),
+        interdigitated=parts.get("interdigitated", samples.none),
+        hollow=parts.get("hollow", samples.none),
+        compacted_g_per_cm3=parts.get("compacted", np.zeros(samples.cells)),
+        injected_ml=cement_ml,
+        cement_ml=cement_ml,
+        leak_ml={},
+        unplaced_ml=0.0,
+        pressure_kPa=None,
+        stopped_by="",
+        nerve_distance_mm={},
+        notes=(),
     )
 
 
 def test_the_parameters_law_is_used_in_every_state(box: Callable[..., BoneMesh]) -> None:
     """Protects: intact, lesion and treated bone have one law, or their differences mean nothing."""
     mesh, parameters = box(3), MaterialParameters(law="dalstra 1993")
-    lesion = place_lesion(mesh, "left", 2.0)
-    fill = CementFill("balloon", lesion, lesion.inside, 2.0, 0.0, False, np.zeros(len(mesh.tets)))
+    lesion = make_lesion(mesh, 2.0)
+    fill = make_fill(lesion.samples, pure=lesion.inside)
     sound = lesion.fraction == 0.0
     dalstra = modulus_MPa(RhoQctK2HPO4(np.array([0.2])), "dalstra 1993")[0]
     for field in (
         intact_modulus(mesh, parameters),
-        lesion_modulus(mesh, lesion, parameters),
-        treated_modulus(mesh, fill, parameters),
+        lesion_modulus(mesh, [lesion], parameters),
+        treated_modulus(mesh, [lesion], [fill], parameters),
     ):
         np.testing.assert_allclose(field.young_MPa[sound], dalstra)
 
@@ -186,20 +125,193 @@ def test_composite_is_cement_with_pores_and_no_bone() -> None:
     assert cement_modulus_MPa(False, parameters) == CEMENT_MPA
 
 
+def test_an_unbonded_interface_softens_the_composite_alone() -> None:
+    bonded, loose = MaterialParameters(), MaterialParameters(interface_factor=0.6)
+    assert cement_modulus_MPa(True, loose) == pytest.approx(0.6 * cement_modulus_MPa(True, bonded))
+    assert cement_modulus_MPa(False, loose) == CEMENT_MPA
+    for wrong in (0.0, 1.2):
+        with pytest.raises(InputError, match="interface_factor must be above 0 and at most 1"):
+            MaterialParameters(interface_factor=wrong)
+
+
 def test_full_cells_have_the_modulus_of_what_fills_them(box: Callable[..., BoneMesh]) -> None:
     mesh, parameters = box(6), MaterialParameters()
-    lesion = place_lesion(mesh, "left", 20.0)
+    lesion = make_lesion(mesh, 20.0)
+    samples, none = lesion.samples, lesion.samples.none
     whole = lesion.fraction > 1.0 - 1e-12
     assert whole.any()
-    soft = lesion_modulus(mesh, lesion, parameters)
-    np.testing.assert_allclose(soft.young_MPa[whole], parameters.tumour_MPa)
-    np.testing.assert_allclose(soft.cortex[whole], 0.0, atol=1e-12)
-    fill = CementFill("balloon", lesion, lesion.inside, 20.0, 0.0, False, np.zeros(len(mesh.tets)))
-    hard = treated_modulus(mesh, fill, parameters)
-    np.testing.assert_allclose(hard.young_MPa[whole], CEMENT_MPA)
-    np.testing.assert_allclose(hard.cortex[whole], 0.0, atol=1e-12)
-    sound = lesion.fraction == 0.0
-    np.testing.assert_allclose(hard.young_MPa[sound], intact_modulus(mesh).young_MPa[sound])
+    soft = lesion_modulus(mesh, [lesion], parameters)
+    np.testing.assert_allclose(soft.young_MPa[whole], TUMOUR_MPA)
+    np.testing.assert_allclose(soft.poisson[whole], TUMOUR_POISSON)
+    for part, young_MPa in (
+        ("pure", CEMENT_MPA),
+        ("interdigitated", cement_modulus_MPa(True, parameters)),
+        ("hollow", HOLLOW_MPA),
+    ):
+        fill = make_fill(samples, **{part: lesion.inside})
+        treated = treated_modulus(mesh, [lesion], [fill], parameters)
+        np.testing.assert_allclose(treated.young_MPa[whole], young_MPa)
+        sound = lesion.fraction == 0.0
+        np.testing.assert_allclose(treated.young_MPa[sound], intact_modulus(mesh).young_MPa[sound])
+    empty = treated_modulus(mesh, [lesion], [make_fill(samples, pure=none)], parameters)
+    np.testing.assert_allclose(empty.young_MPa, soft.young_MPa)
+
+
+def test_a_partly_filled_cell_is_mixed_by_volume(box: Callable[..., BoneMesh]) -> None:
+    """Protects: each part of a cell counts once, cement before tumour, whatever overlaps."""
+    mesh, parameters = box(4), MaterialParameters()
+    lesion = make_lesion(mesh, 12.0)
+    samples = lesion.samples
+    left = samples.points_mm[:, 0] > mesh.lateral_mass_mm["left"][0]
+    fills = [make_fill(samples, pure=left), make_fill(samples, interdigitated=lesion.inside)]
+    young = treated_modulus(mesh, [lesion], fills, parameters).young_MPa
+    bone = intact_modulus(mesh).young_MPa
+    pure, composite = samples.fraction(left), samples.fraction(lesion.inside & ~left)
+    expected = pure * CEMENT_MPA + composite * cement_modulus_MPa(True, parameters)
+    np.testing.assert_allclose(young, expected + (1.0 - pure - composite) * bone)
+
+
+def test_only_a_breach_removes_cortex(box: Callable[..., BoneMesh]) -> None:
+    mesh = box(4)
+    lost = np.linspace(0.0, 1.0, len(mesh.tets))
+    whole, breached = make_lesion(mesh, 15.0), make_lesion(mesh, 1.0, cortex_lost=lost)
+    fill = make_fill(whole.samples, pure=whole.inside)
+    parameters = MaterialParameters()
+    assert (lesion_modulus(mesh, [whole], parameters).cortex == 1.0).all()
+    for field in (
+        lesion_modulus(mesh, [whole, breached], parameters),
+        treated_modulus(mesh, [whole, breached], [fill], parameters),
+    ):
+        np.testing.assert_allclose(field.cortex, 1.0 - lost)
+
+
+def test_the_control_is_the_bone_itself(box: Callable[..., BoneMesh]) -> None:
+    mesh, samples = box(4), samples_of(box(4))
+    gap = gap_along(mesh, samples, (np.zeros(3), np.eye(3)[0]), 1.0, ~samples.none)
+    lesion = make_lesion(mesh, 10.0, fracture=gap, cortex_lost=np.ones(len(mesh.tets)))
+    control = lesion_modulus(mesh, [lesion], MaterialParameters(tumour_MPa=None))
+    bone = intact_modulus(mesh)
+    for name in ("young_MPa", "poisson", "cortex"):
+        np.testing.assert_array_equal(getattr(control, name), getattr(bone, name))
+
+
+def test_softer_tumour_and_stiffer_cement_are_monotone(box: Callable[..., BoneMesh]) -> None:
+    mesh = box(4)
+    lesion = make_lesion(mesh, 8.0)
+    fill = make_fill(lesion.samples, pure=lesion.inside)
+
+    def lesioned(tumour_MPa: float) -> np.ndarray:
+        return lesion_modulus(mesh, [lesion], MaterialParameters(tumour_MPa=tumour_MPa)).young_MPa
+
+    def treated(cement_MPa: float) -> np.ndarray:
+        parameters = MaterialParameters(cement_MPa=cement_MPa)
+        return treated_modulus(mesh, [lesion], [fill], parameters).young_MPa
+
+    here = lesion.fraction > 0.0
+    assert (lesioned(0.1)[here] < lesioned(0.2)[here]).all()
+    assert (treated(1000.0)[here] < treated(3000.0)[here]).all()
+
+
+def test_blastic_bone_is_stiffer_by_part_of_what_its_density_gives(
+    box: Callable[..., BoneMesh],
+) -> None:
+    mesh, parameters = box(6), MaterialParameters()
+    lesion = make_lesion(mesh, 20.0, "blastic")
+    whole = lesion.fraction > 1.0 - 1e-12
+    young = lesion_modulus(mesh, [lesion], parameters).young_MPa[whole]
+    bone = intact_modulus(mesh).young_MPa[0]
+    law = modulus_MPa(RhoQctK2HPO4(np.array([BLASTIC_G_PER_CM3])))[0]
+    np.testing.assert_allclose(young, bone + BLASTIC_STIFFENING * (law - bone))
+    dense = box(6, density=0.9)
+    field = lesion_modulus(dense, [make_lesion(dense, 20.0, "blastic")], parameters)
+    np.testing.assert_allclose(field.young_MPa, intact_modulus(dense).young_MPa)
+
+
+def test_compacted_mass_is_in_the_bone_that_is_left(box: Callable[..., BoneMesh]) -> None:
+    """Protects: mass conservation where a cell is part cavity, and what the ceiling takes."""
+    mesh = box(4)
+    lesion = make_lesion(mesh, 6.0)
+    samples = lesion.samples
+    cavity = lesion.inside & (samples.points_mm[:, 2] > -22.0)
+    skeleton = samples.fraction(~cavity & ~lesion.inside)
+    edge = (samples.fraction(cavity) > 0.0) & (skeleton > 0.3)
+    assert edge.any()
+    added = np.where(edge, 0.05, 0.0)
+    fill = make_fill(samples, pure=cavity, compacted=added)
+    linear = MaterialParameters(law="kopperdahl 2002 linear")
+    young = treated_modulus(mesh, [lesion], [fill], linear).young_MPa
+    bare = make_fill(samples, pure=cavity)
+    rise = young - treated_modulus(mesh, [lesion], [bare], linear).young_MPa
+    # In a linear law the rise of the mixture is slope times mass, whatever share the bone has.
+    np.testing.assert_allclose(rise[edge], 3230.0 * 0.05)
+    assert clamped_compaction_g(mesh, [lesion], [fill]) == 0.0
+    heavy = make_fill(samples, pure=cavity, compacted=np.where(edge, 2.0, 0.0))
+    room = (DENSITY_CEILING_G_PER_CM3 - 0.2) * (skeleton * mesh.cell_ml)[edge].sum()
+    assert clamped_compaction_g(mesh, [lesion], [heavy]) == pytest.approx(
+        2.0 * mesh.cell_ml[edge].sum() - room
+    )
+
+
+def stretch_compliance(mesh: BoneMesh, field: ModulusField) -> float:
+    """Opening of a box along x over the force, its ends held flat: P1, no lateral strain."""
+    corner = mesh.points_mm[mesh.tets]
+    gradient = np.linalg.inv(corner[:, 1:] - corner[:, :1]).transpose(0, 2, 1)
+    gradient = np.concatenate([-gradient.sum(axis=1, keepdims=True), gradient], axis=1)
+    # With nu = 0 and u = (u, 0, 0), 2 mu eps : eps = E (u_x^2 + u_y^2 / 2 + u_z^2 / 2).
+    scaled = gradient * np.sqrt([1.0, 0.5, 0.5])
+    local = np.einsum("m,mai,mbi->mab", 1000.0 * mesh.cell_ml * field.young_MPa, scaled, scaled)
+    rows, columns = np.repeat(mesh.tets, 4, axis=1), np.tile(mesh.tets, (1, 4))
+    nodes = len(mesh.points_mm)
+    stiffness = coo_matrix((local.ravel(), (rows.ravel(), columns.ravel())), (nodes, nodes)).tocsr()
+    x = mesh.points_mm[:, 0]
+    u = np.where(np.isclose(x, x.max()), 1.0, 0.0)
+    free = ~(np.isclose(x, x.max()) | np.isclose(x, x.min()))
+    u[free] = spsolve(stiffness[free][:, free], -(stiffness[free] @ u))
+    return float(1.0 / (u @ (stiffness @ u)))
+
+
+@pytest.mark.parametrize("cells", [6, 10])
+@pytest.mark.parametrize("x_mm", [0.4, 7.3, -12.1])
+def test_a_fracture_adds_the_compliance_of_its_gap(
+    box: Callable[..., BoneMesh], cells: int, x_mm: float
+) -> None:
+    """Protects: bone and gap in series at any size of the cells; Voigt hides the gap altogether."""
+    mesh = box(cells)
+    samples = samples_of(mesh)
+    gap = gap_along(mesh, samples, (np.array([x_mm, 0, 0]), np.eye(3)[0]), 1.0, ~samples.none)
+    assert gap.area_mm2.sum() == pytest.approx(1200.0, rel=1e-6)
+    broken = make_lesion(mesh, 0.0, fracture=gap)
+    parameters = MaterialParameters()
+    bone = intact_modulus(mesh)
+    length, area = 60.0, 1200.0
+    expected = length / (bone.young_MPa[0] * area) + 1.0 / (FRACTURE_MPA * area)
+    found = stretch_compliance(mesh, lesion_modulus(mesh, [broken], parameters))
+    assert found == pytest.approx(expected, rel=0.1)
+    share = gap.area_mm2 * 1.0 / (1000.0 * mesh.cell_ml[gap.cells])
+    voigt = bone.young_MPa.copy()
+    voigt[gap.cells] *= 1.0 - np.minimum(share, 1.0)
+    assert stretch_compliance(mesh, replace(bone, young_MPa=voigt)) < 0.05 * expected
+
+
+def test_cement_closes_the_fracture_where_it_is(box: Callable[..., BoneMesh]) -> None:
+    mesh = box(6)
+    samples = samples_of(mesh)
+    gap = gap_along(mesh, samples, (np.array([0.4, 0, 0]), np.eye(3)[0]), 1.0, ~samples.none)
+    lesion = make_lesion(mesh, 0.0, fracture=gap)
+    upper = samples.points_mm[:, 2] > -20.0
+    parameters = MaterialParameters()
+    young, cortex = (
+        getattr(treated_modulus(mesh, [lesion], [make_fill(samples, pure=upper)], parameters), name)
+        for name in ("young_MPa", "cortex")
+    )
+    height = samples.points_mm[gap.foot, 2]
+    assert (young[gap.cells[height > -20.0]] > 100.0).all()
+    assert (young[gap.cells[height < -20.0]] < 1.0).all()
+    # A fracture cuts the cortex too, and cement inside the bone does not mend it.
+    assert (cortex[gap.cells] < 0.05).all()
+    beside = np.delete(np.arange(len(mesh.tets)), gap.cells)
+    assert (cortex[beside] == 1.0).all()
+    assert CORTEX_MPA * cortex[gap.cells].min() >= 0.999 * FRACTURE_MPA
 
 
 def test_cartilage_springs_are_those_of_a_confined_layer() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sacrofem.anatomy.atlas import Atlas
+from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.mesh import files
 from sacrofem.mesh.bone_mesh import BoneMesh, Part
@@ -18,7 +20,7 @@ from sacrofem.mesh.share import first_rows, share_of
 from sacrofem.mesh.tissue_grid import TissueGrid
 
 
-def make_bone(mesh: BoneMesh, report: MeshReport) -> MeshedBone:
+def make_bone(mesh: BoneMesh, atlas: Atlas, report: MeshReport) -> MeshedBone:
     """The mesh with two parts, a density of its own in each cell and a small tissue grid."""
     rng = np.random.default_rng(5)
     part = np.where(mesh.centroids_mm[:, 0] > 0, Part.ILIUM_LEFT, Part.SACRUM).astype(np.int8)
@@ -27,18 +29,22 @@ def make_bone(mesh: BoneMesh, report: MeshReport) -> MeshedBone:
         origin_local_mm=np.array([-1.0, 0.1, 2.0]),
         step_mm=1.0,
         tissue=rng.integers(0, 3, (3, 4, 5)).astype(np.uint8),
+        compartment=rng.integers(0, 15, (3, 4, 5)).astype(np.uint8),
         density=RhoQctK2HPO4(rng.random((3, 4, 5)).astype(np.float32).astype(np.float64)),
     )
     level = rng.integers(0, 6, len(part)).astype(np.int8)
     mixed = replace(mesh, part=part, density=density, level=level, zone=(level + 1) % 4)
-    return MeshedBone(mixed, tissue, report)
+    return MeshedBone(mixed, tissue, atlas, report)
 
 
 @pytest.fixture
 def bone(
-    box: Callable[..., BoneMesh], plain_report: Callable[[BoneMesh], MeshReport]
+    box: Callable[..., BoneMesh],
+    plain_atlas: Callable[[SacralFrame], Atlas],
+    plain_report: Callable[[BoneMesh], MeshReport],
 ) -> MeshedBone:
-    return make_bone(box(3), plain_report(box(3)))
+    mesh = box(3)
+    return make_bone(mesh, plain_atlas(mesh.frame), plain_report(mesh))
 
 
 @pytest.fixture
@@ -59,6 +65,8 @@ def test_everything_comes_back_bit_for_bit(path: Path, bone: MeshedBone) -> None
     for side, point in bone.mesh.foramen_s1_mm.items():
         np.testing.assert_array_equal(again.mesh.foramen_s1_mm[side], point)
     np.testing.assert_array_equal(again.tissue.tissue, bone.tissue.tissue)
+    np.testing.assert_array_equal(again.tissue.compartment, bone.tissue.compartment)
+    assert again.atlas.as_json() == bone.atlas.as_json()
     np.testing.assert_array_equal(again.tissue.origin_local_mm, bone.tissue.origin_local_mm)
     np.testing.assert_array_equal(again.tissue.density.g_per_cm3, bone.tissue.density.g_per_cm3)
 
@@ -116,7 +124,7 @@ def test_shares_differ_by_one_row_at_most(count: int) -> None:
 def test_a_rank_holds_its_share_only(
     tmp_path: Path, box: Callable[..., BoneMesh], bone: MeshedBone
 ) -> None:
-    bone = make_bone(box(24), bone.report)
+    bone = make_bone(box(24), bone.atlas, bone.report)
     save_bone(tmp_path / "bone.npz", bone)
     mesh = bone.mesh
     whole = sum(a.nbytes for a in (mesh.points_mm, mesh.tets, mesh.facets, mesh.part))
@@ -192,7 +200,7 @@ def test_an_interrupted_write_leaves_what_was_there(
 
     monkeypatch.setattr(np.lib.format, "write_array", full)
     with pytest.raises(OSError, match="No space left"):
-        save_bone(path, make_bone(bone.mesh, bone.report))
+        save_bone(path, make_bone(bone.mesh, bone.atlas, bone.report))
     monkeypatch.undo()
     assert [p.name for p in path.parent.iterdir()] == ["bone.npz"]
     assert load_bone(path).mesh.sha256 == bone.mesh.sha256

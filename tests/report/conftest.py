@@ -9,14 +9,13 @@ import pytest
 from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.image.calibration import FALLBACK_LINE
 from sacrofem.image.density import RhoQctK2HPO4
-from sacrofem.mechanics.materials import MaterialParameters, lesion_modulus, treated_modulus
 from sacrofem.mesh.bone_mesh import BoneMesh, Part, boundary_facets
+from sacrofem.mesh.compartments import Compartment
 from sacrofem.mesh.tissue_grid import BONE, TissueGrid
 from sacrofem.report.view import ArmView, BoneView
 from sacrofem.study.scenario import Scenario
-from sacrofem.treatment.access_path import short_axis
-from sacrofem.treatment.balloon import fill_balloon
-from sacrofem.treatment.lesion import place_lesion
+from sacrofem.treatment.access_path import AccessPath
+from sacrofem.treatment.region import region_of_volume, samples_of
 
 #: Corners of the box of bone, frame coordinates, in mm: wider to the back than to the front.
 LOW, HIGH = np.array([-50.0, -20.0, -60.0]), np.array([50.0, 30.0, 0.0])
@@ -40,18 +39,38 @@ def _arm(mean: float, leak_ml: float) -> dict[str, Any]:
     return {
         "key": "0123456789abcdef0123456789abcdef",
         "lesion_ml": 7.1,
+        "injected_ml": 6.0 + leak_ml,
         "cement_ml": 6.0,
+        "augmented_ml": 6.6,
         "leak_ml": leak_ml,
+        "leaks": {"presacral": leak_ml} if leak_ml else {},
+        "unplaced_ml": 0.0,
+        "nerve_distance_mm": 6.4,
         "intact": _state(2000.0, 0.5, 0.20, 0.50),
         "lesion": _state(1900.0, 0.52, 0.25, 0.60),
         "treated": _state(1995.0, 0.5049, mean, 0.45),
         "relief": {"rim": {"von_mises_mean": 1.0 - mean / 0.25, "von_mises_p95": 0.25}},
-        "path": {
-            "approach": "short axis",
-            "length_in_bone_mm": 19.0,
-            "sagittal_angle_deg": -15.0,
-            "clearance_mm": 7.8,
-        },
+        "procedures": [
+            {
+                "lesions": [1],
+                "path": {
+                    "approach": "short axis",
+                    "cannula": "13 G",
+                    "length_in_bone_mm": 19.0,
+                    "axial_angle_deg": 0.0,
+                    "sagittal_angle_deg": -15.0,
+                    "least_clearance_mm": 7.8,
+                    "crosses": [],
+                    "allowed_by_rule": True,
+                },
+                "fill": {
+                    "cement_ml": 6.0,
+                    "injected_ml": 6.0 + leak_ml,
+                    "leaks": {"presacral": leak_ml} if leak_ml else {},
+                    "stopped_by": "",
+                },
+            }
+        ],
     }
 
 
@@ -75,8 +94,9 @@ def scenario() -> Scenario:
 def summary(scenario: Scenario) -> dict[str, Any]:
     """The values of a ``summary.json`` of that scenario."""
     return {
-        "schema": 1,
+        "schema": 2,
         "title": scenario.title,
+        "lesions": [{"name": "lateral mass right", "side": "right", "volume_ml": 7.1}],
         "mesh": {
             "model": "sacrum",
             "nodes": 19189,
@@ -148,23 +168,32 @@ def make_view(side: str) -> BoneView:
     shape = tuple((HIGH - LOW + 17).astype(int))
     local = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) + LOW - 8.0
     bone = ((local >= LOW) & (local <= HIGH)).all(axis=-1)
-    density = RhoQctK2HPO4(np.where(bone, 0.2, 0.0))
-    tissue = TissueGrid(LOW - 8.0, 1.0, (BONE * bone).astype(np.uint8), density)
-    lesion = place_lesion(mesh, side, 7.1)
-    path = short_axis(mesh, tissue, lesion)
-    fill = fill_balloon(mesh, lesion, path, 6.0)
-    stress = 0.5 + 0.004 * centroids[:, 2]
-    materials = MaterialParameters()
-    arm = ArmView(
-        "balloon",
-        path,
-        fill.inside,
-        fill.fraction,
-        treated_modulus(mesh, fill, materials).young_MPa,
-        0.9 * stress,
+    code = (BONE * bone).astype(np.uint8)
+    # Soft tissue is presacral here: no picture of a solved scenario asks where it is.
+    place = np.where(bone, Compartment.BONE, Compartment.PRESACRAL).astype(np.uint8)
+    tissue = TissueGrid(LOW - 8.0, 1.0, code, place, RhoQctK2HPO4(np.where(bone, 0.2, 0.0)))
+    samples = samples_of(mesh)
+    centre = mesh.lateral_mass_mm[side]
+    distance = np.linalg.norm(samples.points_mm - centre, axis=1)
+    diseased = region_of_volume(samples, distance, 7.1, "lesion")
+    cement = region_of_volume(samples, distance, 6.0, "cement")
+    path = AccessPath(
+        approach="short axis",
+        cannula="13 G",
+        points_mm=np.stack([np.array([centre[0], HIGH[1], centre[2]]), centre]),
+        length_in_bone_mm=float(HIGH[1] - centre[1]),
+        axial_angle_deg=0.0,
+        sagittal_angle_deg=0.0,
+        clearance_mm={},
+        crosses=(),
+        allowed_by_rule=True,
+        notes=(),
     )
-    young = lesion_modulus(mesh, lesion, materials).young_MPa
-    return BoneView(mesh, tissue, lesion, young, stress, (arm,))
+    stress = 0.5 + 0.004 * centroids[:, 2]
+    young = np.where(samples.fraction(diseased) > 0.5, 0.2, 300.0)
+    treated = np.where(samples.fraction(cement) > 0.5, 2000.0, young)
+    arm = ArmView("balloon", (path,), cement, samples.fraction(cement), treated, 0.9 * stress)
+    return BoneView(mesh, tissue, samples, diseased, centre, young, stress, (arm,))
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def pixels(figure: Figure) -> NDArray[np.float64]:
 
 
 def lesion_in(piece: Slice, view: BoneView) -> NDArray[np.bool_]:
-    return in_region(view, view.lesion.inside, piece.local_mm)
+    return in_region(view, view.diseased, piece.local_mm)
 
 
 @pytest.mark.parametrize("draw", SLICES)
@@ -61,7 +61,7 @@ def test_bars_show_every_arm(summary: dict[str, Any]) -> None:
 def test_right_lesion_is_on_the_left_of_axial_and_coronal(views: dict[str, BoneView]) -> None:
     """Protects: the radiological convention; a flip would move the lesion to the other side."""
     axial, coronal, _ = figures.density_slices(views["right"]).axes[:3]
-    centre = views["right"].lesion.centre_mm
+    centre = views["right"].centre_mm
     assert centre[0] < 0
     for axes in (axial, coronal):
         place = axes.transData.transform((centre[0], 0.0))
@@ -98,7 +98,7 @@ def test_slices_carry_the_values_of_their_cells(views: dict[str, BoneView]) -> N
 def test_empty_cement_is_drawn_as_none(views: dict[str, BoneView]) -> None:
     """Protects: a control without cement has a report."""
     view = views["right"]
-    assert not in_region(view, np.zeros(len(view.lesion.inside), bool), np.zeros((4, 5, 3))).any()
+    assert not in_region(view, np.zeros(len(view.diseased), bool), np.zeros((4, 5, 3))).any()
 
 
 def test_cameras_have_the_patients_sides_right() -> None:

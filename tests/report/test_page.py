@@ -16,7 +16,7 @@ from sacrofem.report.assumptions import assumptions
 from sacrofem.report.page import IS_PHANTOM, NO_SCENE, Picture, headlines, page, pictures
 from sacrofem.report.view import BoneView
 from sacrofem.study.scenario import Scenario
-from sacrofem.treatment import balloon
+from sacrofem.treatment import shell
 
 HOSTILE = '<script>alert(1)</script> & "quotes"'
 PICTURES = [Picture(b"\x89PNG", f"alt {HOSTILE}", "A caption."), Picture(b"x", "two", "Another.")]
@@ -94,7 +94,7 @@ def test_headline_numbers_stand_beside_their_meaning(
 
 def test_share_change_is_that_of_the_lesion_side(summary: dict[str, Any]) -> None:
     """Protects: left and right of the headline follow the lesion."""
-    summary["inputs"]["scenario"]["lesions"][0]["site"] = "lateral mass left"
+    summary["lesions"][0]["side"] = "left"
     value, _, meaning = headlines(summary)[0].numbers[3]
     assert value == "-1.5"
     assert "left SI joint" in meaning
@@ -132,7 +132,7 @@ def test_assumptions_are_those_of_this_run(
     scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Protects: the list shows what was used, not what is usual."""
-    monkeypatch.setattr(balloon, "SHELL_MM", 2.75)
+    monkeypatch.setattr(shell, "SHELL_MM", 2.75)
     material = scenario.materials.model_copy(update={"cement_MPa": 1234.0})
     found = {a.name: a for a in assumptions(scenario.model_copy(update={"materials": material}))}
     assert found["Shell of compacted bone around the cavity"].value == "2.75"

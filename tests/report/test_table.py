@@ -60,13 +60,15 @@ def test_missing_values_are_dashes(summary: dict[str, Any], missing: float | Non
         for state in ("intact", "lesion", "treated"):
             arm[state] = dict.fromkeys(arm[state], missing)
         arm["relief"]["rim"] = dict.fromkeys(arm["relief"]["rim"], missing)
-        arm["leak_ml"] = missing
-        arm.pop("path")
+        for name in ("leak_ml", "unplaced_ml", "nerve_distance_mm"):
+            arm[name] = missing
+        arm.pop("procedures")
     text = comparison_table(summary)
     assert "None" not in text
     assert "nan" not in text
     assert "inf" not in text
-    assert row(summary, "Path: length") == (DASH,) * 4
+    assert row(summary, "Cement to the nearest nerve") == (DASH,) * 4
+    assert tables(summary)[2].rows == ()
     assert row(summary, "Stiffness") == (DASH,) * 4
 
 
@@ -89,3 +91,36 @@ def test_lines_of_a_block_are_aligned(summary: dict[str, Any]) -> None:
     stiffness = next(line for line in lines if line.startswith("Stiffness"))
     assert stiffness[: head.index("intact") + len("intact")].endswith("2000")
     assert len(stiffness) == len(head)
+
+
+def test_every_procedure_has_a_row(summary: dict[str, Any]) -> None:
+    """Protects: a reader finds each path, what leaked where and why an injection ended."""
+    procedure = summary["arms"]["balloon"]["procedures"][0]
+    second = procedure | {
+        "path": procedure["path"] | {"approach": "transiliac", "crosses": ["ilium", "SI joint"]},
+        "fill": {
+            "cement_ml": 3.0,
+            "injected_ml": 4.0,
+            "leaks": {"canal": 0.25},
+            "stopped_by": "cement within 2.0 mm of the canal after 3.3 ml",
+        },
+    }
+    summary["arms"]["balloon"]["procedures"].append(second)
+    rows = tables(summary)[2].rows
+    assert [line[:2] for line in rows] == [
+        ("balloon", "1"),
+        ("balloon", "2"),
+        ("vertebroplasty", "1"),
+    ]
+    assert rows[1][2:3] + rows[1][7:9] == ("transiliac, 13 G", "ilium, SI joint", "yes")
+    assert rows[1][9:] == ("3.0 of 4.0", "canal 0.25", second["fill"]["stopped_by"])
+    assert rows[0][10:] == ("none", "all injected")
+
+
+def test_motion_across_a_fracture_is_shown_where_there_is_one(summary: dict[str, Any]) -> None:
+    """Protects: no row of dashes for bones that nothing broke."""
+    assert not [r for r in tables(summary)[0].rows if r[0].startswith("Fracture")]
+    for arm in summary["arms"].values():
+        for state, value in (("intact", 0.001), ("lesion", 0.04), ("treated", 0.01)):
+            arm[state]["micromotion"] = {"opening_mm": value, "sliding_mm": 2.0 * value}
+    assert row(summary, "Fracture: sliding") == ("0.002", "0.080", "0.020", "0.020")

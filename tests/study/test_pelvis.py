@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
+from sacrofem.anatomy.atlas import Atlas
+from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.errors import InputError, MeshError
 from sacrofem.image.density import RhoQctK2HPO4
@@ -46,14 +48,17 @@ from sacrofem.mechanics.supports import (
 )
 from sacrofem.mesh.bone_mesh import BoneMesh, Part, boundary_facets
 from sacrofem.mesh.build import MeshedBone
+from sacrofem.mesh.compartments import find_compartments
 from sacrofem.mesh.report import MeshReport
-from sacrofem.mesh.tissue_grid import BONE, OTHER_BONE, SOFT, TissueGrid
-from sacrofem.study.case import CaseResult, put_lesion, set_up_bench, treat
+from sacrofem.mesh.tissue_grid import BONE, ILIUM_LEFT, ILIUM_RIGHT, SOFT, TissueGrid
+from sacrofem.study.case import CaseResult, put_lesions, set_up_bench, treat
 from sacrofem.study.provenance import Stopwatch
 from sacrofem.study.scenario import ArmSpec, FillSpec, LesionSpec, Scenario
-from sacrofem.treatment.access_path import AccessPath
-from sacrofem.treatment.balloon import fill_balloon
-from sacrofem.treatment.lesion import Lesion, place_lesion
+from sacrofem.treatment.lesion import Lesion
+from sacrofem.treatment.operating_field import operating_field
+from sacrofem.treatment.plan import FillPlan, LesionPlan, PathPlan, ProcedurePlan
+from sacrofem.treatment.sites import place_lesions
+from sacrofem.treatment.treat import treat as treat_lesions
 
 LAYER_MM = 2.0
 #: Half of the sacrum, and where an ilium ends, in mm from the middle.
@@ -284,25 +289,39 @@ def test_a_cartilage_between_no_bones_is_an_error(pelvis: BoneMesh) -> None:
         layer_mm(replace(pelvis, part=lost.astype(np.int8)), Part.CARTILAGE_LEFT)
 
 
-def bone_of(mesh: BoneMesh) -> MeshedBone:
+def bone_of(mesh: BoneMesh, atlas: Atlas) -> MeshedBone:
     """A pelvis with the tissue around it, an ala that a lesion fills, and a joint close to it."""
-    low, step = np.array([-58.0, -23.0, -48.0]), 1.0
-    grid = TissueGrid(low, step, np.zeros((117, 47, 57), np.uint8), RhoQctK2HPO4(np.zeros(1)))
-    x, y, z = np.moveaxis(grid.local_points(), -1, 0)
+    low, shape = np.array([-58.0, -23.0, -48.0]), (117, 47, 57)
+    axes = [start + np.arange(n) for start, n in zip(low, shape, strict=True)]
+    local = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    x, y, z = np.moveaxis(local, -1, 0)
     inside = (np.abs(y) <= 15.0) & (z <= 0.0) & (z >= -40.0)
-    tissue = np.full(x.shape, SOFT, dtype=np.uint8)
+    tissue = np.full(shape, SOFT, dtype=np.uint8)
     tissue[inside & (np.abs(x) <= SACRUM_MM)] = BONE
-    tissue[inside & (np.abs(x) >= SACRUM_MM + LAYER_MM) & (np.abs(x) <= END_MM)] = OTHER_BONE
-    density = RhoQctK2HPO4(np.full(x.shape, 0.2))
+    ilium = inside & (np.abs(x) >= SACRUM_MM + LAYER_MM) & (np.abs(x) <= END_MM)
+    tissue[ilium] = np.where(x[ilium] > 0.0, ILIUM_LEFT, ILIUM_RIGHT)
+    grid = TissueGrid(
+        low,
+        1.0,
+        tissue,
+        find_compartments(tissue, axes, atlas),
+        RhoQctK2HPO4(np.full(shape, 0.2)),
+    )
     report = cast(MeshReport, None)  # nothing here reads it
-    return MeshedBone(mesh, replace(grid, tissue=tissue, density=density), report)
+    return MeshedBone(mesh, grid, atlas, report)
 
 
 @pytest.fixture(scope="module")
-def beside_the_joint(pelvis: BoneMesh) -> Lesion:
+def whole(pelvis: BoneMesh, plain_atlas: Callable[[SacralFrame], Atlas]) -> MeshedBone:
+    """The pelvis with its tissue and its atlas."""
+    return bone_of(pelvis, plain_atlas(pelvis.frame))
+
+
+@pytest.fixture(scope="module")
+def beside_the_joint(whole: MeshedBone) -> Lesion:
     """A lesion whose sphere would reach through the joint into the ilium."""
-    near = replace(pelvis, lateral_mass_mm={"left": np.array([24.0, 0.0, -20.0])})
-    return place_lesion(near, "left", 4.0)
+    plan = LesionPlan(centre_mm=np.array([24.0, 0.0, -20.0]), volume_ml=4.0)
+    return place_lesions(operating_field(whole), [plan])[0]
 
 
 def test_a_lesion_beside_the_joint_stays_in_the_sacrum(
@@ -316,23 +335,23 @@ def test_a_lesion_beside_the_joint_stays_in_the_sacrum(
 
 
 def test_cement_compaction_and_rim_stay_in_the_sacrum(
-    pelvis: BoneMesh, beside_the_joint: Lesion
+    pelvis: BoneMesh, whole: MeshedBone, beside_the_joint: Lesion
 ) -> None:
     outside = pelvis.part != Part.SACRUM
-    centre = beside_the_joint.centre_mm
-    path = AccessPath("short axis", centre + np.array([0.0, 15.0, 0.0]), centre, 15.0, 0.0, 3.0)
-    fill = fill_balloon(pelvis, beside_the_joint, path, 6.0)
-    assert fill.volume_ml == pytest.approx(6.0, rel=0.005)
+    plan = ProcedurePlan((0,), PathPlan("short axis"), FillPlan("balloon", 6.0))
+    treatment = treat_lesions(operating_field(whole), [beside_the_joint], [plan])
+    fill = treatment.fills[0]
+    assert fill.cement_ml == pytest.approx(6.0, rel=0.005)
     assert fill.compacted_g_per_cm3[~outside].max() > 0.0
     assert fill.fraction[outside].max() == fill.compacted_g_per_cm3[outside].max() == 0.0
     treated, intact = (
-        treated_modulus(pelvis, fill, MaterialParameters()),
+        treated_modulus(pelvis, [beside_the_joint], [fill], MaterialParameters()),
         intact_modulus(pelvis),
     )
     np.testing.assert_array_equal(treated.young_MPa[outside], intact.young_MPa[outside])
     np.testing.assert_array_equal(treated.poisson[outside], intact.poisson[outside])
     np.testing.assert_array_equal(treated.cortex[outside], intact.cortex[outside])
-    rim = rim_cells(pelvis, beside_the_joint, fill)
+    rim = rim_cells(pelvis, fill.samples, beside_the_joint.inside, fill.inside)
     assert rim.any()
     assert not (rim & outside).any()
 
@@ -363,12 +382,12 @@ def scenario(side: str, order: Literal[1, 2] = 2) -> Scenario:
 def run(bone: MeshedBone, question: Scenario, comm: MPI.Comm) -> dict[str, CaseResult]:
     watch = Stopwatch()
     bench = set_up_bench(bone, question, watch, comm)
-    diseased = put_lesion(bench, question.lesions[0], watch)
+    diseased = put_lesions(bench, question, watch)
     return {arm.name: treat(diseased, question, arm, "mesh", watch) for arm in question.arms}
 
 
-def test_a_whole_case_on_a_pelvis_makes_sense(pelvis: BoneMesh) -> None:
-    for case in run(bone_of(pelvis), scenario("left"), MPI.COMM_SELF).values():
+def test_a_whole_case_on_a_pelvis_makes_sense(whole: MeshedBone) -> None:
+    for case in run(whole, scenario("left"), MPI.COMM_SELF).values():
         transfer = case.measures.transfer
         assert max(case.measures.equilibrium_error.values()) < 1e-8
         assert transfer["intact"].share_left == pytest.approx(0.5, abs=1e-6)
@@ -380,9 +399,9 @@ def test_a_whole_case_on_a_pelvis_makes_sense(pelvis: BoneMesh) -> None:
 
 
 @pytest.mark.mpi
-def test_all_ranks_together_find_what_one_rank_finds(pelvis: BoneMesh) -> None:
+def test_all_ranks_together_find_what_one_rank_finds(whole: MeshedBone) -> None:
     found = [
-        run(bone_of(pelvis), scenario("right", order=1), comm)["balloon"].measures
+        run(whole, scenario("right", order=1), comm)["balloon"].measures
         for comm in (MPI.COMM_SELF, MPI.COMM_WORLD)
     ]
     one, all_ = found

@@ -41,11 +41,12 @@ def test_a_row_is_safe_as_soon_as_it_is_written(tmp_path: Path) -> None:
         assert len(read_records(path)) == 1
 
 
-def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1])
+def test_a_store_of_another_version_is_refused(tmp_path: Path, schema: int) -> None:
     path = tmp_path / "records.sqlite"
     with open_store(path) as store:
-        store.execute(f"PRAGMA user_version = {SCHEMA + 1}")
-    with pytest.raises(InputError, match=f"schema {SCHEMA + 1}, this sacrofem knows {SCHEMA}"):
+        store.execute(f"PRAGMA user_version = {schema}")
+    with pytest.raises(InputError, match=f"schema {schema}, this sacrofem knows {SCHEMA}"):
         read_records(path)
 
 

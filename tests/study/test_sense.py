@@ -8,10 +8,12 @@ import pytest
 from mpi4py import MPI
 
 from sacrofem.anatomy.frame import SacralFrame
+from sacrofem.anatomy.zones import make_map
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.mesh.build import MeshedBone
-from sacrofem.mesh.tissue_grid import TissueGrid
-from sacrofem.study.case import CaseMeasures, put_lesion, set_up_bench, treat
+from sacrofem.mesh.compartments import Compartment
+from sacrofem.mesh.tissue_grid import ILIUM_LEFT, ILIUM_RIGHT, TissueGrid
+from sacrofem.study.case import CaseMeasures, put_lesions, set_up_bench, treat
 from sacrofem.study.provenance import Stopwatch
 from sacrofem.study.scenario import ArmSpec, FillSpec, LesionSpec, MaterialSpec, Scenario
 
@@ -36,7 +38,7 @@ def scenario(side: str = "right", lesion_ml: float = 7.1, cement_ml: float = 6.0
 def measure(bone: MeshedBone, question: Scenario) -> dict[str, CaseMeasures]:
     watch = Stopwatch()
     bench = set_up_bench(bone, question, watch, MPI.COMM_SELF)
-    diseased = put_lesion(bench, question.lesions[0], watch)
+    diseased = put_lesions(bench, question, watch)
     return {
         arm.name: treat(diseased, question, arm, bone.mesh.sha256, watch).measures
         for arm in question.arms
@@ -107,7 +109,7 @@ def test_stiffer_cement_stiffens_more_and_softer_tumour_less(
 
 def mirrored(bone: MeshedBone) -> MeshedBone:
     """The mirror image of a meshed bone in its own mid-sagittal plane."""
-    mesh, tissue = bone.mesh, bone.tissue
+    mesh = bone.mesh
     frame = mesh.frame
 
     def flip(points: np.ndarray) -> np.ndarray:
@@ -117,14 +119,6 @@ def mirrored(bone: MeshedBone) -> MeshedBone:
         return {"left": flip(points["right"]), "right": flip(points["left"])}
 
     turn = np.array([0, 1, 3, 2, 5, 4, 7, 6, 9, 8], dtype=np.int8)
-    width = tissue.step_mm * (tissue.tissue.shape[0] - 1)
-    origin = tissue.origin_local_mm * [-1.0, 1.0, 1.0] - [width, 0.0, 0.0]
-    grid = TissueGrid(
-        origin,
-        tissue.step_mm,
-        tissue.tissue[::-1].copy(),
-        RhoQctK2HPO4(tissue.density.g_per_cm3[::-1].copy()),
-    )
     other = replace(
         mesh,
         points_mm=flip(mesh.points_mm),
@@ -135,7 +129,43 @@ def mirrored(bone: MeshedBone) -> MeshedBone:
         lateral_mass_mm=swap(mesh.lateral_mass_mm),
         foramen_s1_mm=swap(mesh.foramen_s1_mm),
     )
-    return MeshedBone(other, grid, bone.report)
+    foramina = {}
+    for name, foramen in bone.atlas.foramina.items():
+        there = name._replace(side="right" if name.side == "left" else "left")
+        foramina[there] = replace(
+            foramen,
+            name=there,
+            centre_mm=flip(foramen.centre_mm),
+            curved_mm=foramen.curved_mm * [-1.0, 1.0, 1.0],
+        )
+    canal = bone.atlas.canal
+    atlas = replace(
+        bone.atlas,
+        foramina=foramina,
+        canal=replace(canal, line_mm=flip(canal.line_mm), hiatus_mm=flip(canal.hiatus_mm)),
+        map=make_map(bone.atlas.curve, foramina),
+        joint_mm=swap(bone.atlas.joint_mm),
+    )
+    return MeshedBone(other, mirrored_grid(bone.tissue), atlas, bone.report)
+
+
+def mirrored_grid(tissue: TissueGrid) -> TissueGrid:
+    """A tissue grid mirrored in its frame's first axis, with the names of the sides swapped."""
+    width = tissue.step_mm * (tissue.tissue.shape[0] - 1)
+    bones = np.arange(ILIUM_RIGHT + 1, dtype=np.uint8)
+    bones[[ILIUM_LEFT, ILIUM_RIGHT]] = ILIUM_RIGHT, ILIUM_LEFT
+    spaces = np.arange(len(Compartment), dtype=np.uint8)
+    for left in Compartment:
+        if left.name.endswith("_LEFT"):
+            right = Compartment[left.name.replace("_LEFT", "_RIGHT")]
+            spaces[[left, right]] = right, left
+    return TissueGrid(
+        tissue.origin_local_mm * [-1.0, 1.0, 1.0] - [width, 0.0, 0.0],
+        tissue.step_mm,
+        bones[tissue.tissue[::-1]],
+        spaces[tissue.compartment[::-1]],
+        RhoQctK2HPO4(tissue.density.g_per_cm3[::-1].copy()),
+    )
 
 
 def test_a_mirrored_scenario_on_a_mirrored_bone_is_mirrored(
@@ -178,7 +208,7 @@ def test_all_ranks_together_make_the_record_of_one(phantom_bone_on_all: MeshedBo
     found = []
     for comm in (MPI.COMM_SELF, MPI.COMM_WORLD):
         bench = set_up_bench(phantom_bone_on_all, question, watch, comm)
-        diseased = put_lesion(bench, question.lesions[0], watch)
+        diseased = put_lesions(bench, question, watch)
         arm = question.arms[1]
         found.append(treat(diseased, question, arm, "mesh", watch).measures)
     one, all_ = found

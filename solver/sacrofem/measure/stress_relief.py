@@ -8,8 +8,7 @@ from scipy.spatial import cKDTree
 
 from sacrofem.image.volume import FloatArray
 from sacrofem.mesh.bone_mesh import BoneMesh, Part
-from sacrofem.treatment.cement import CementFill
-from sacrofem.treatment.lesion import Lesion
+from sacrofem.treatment.region import BoneSamples
 
 #: Width of the rim of bone around the lesion, in mm.
 RIM_MM = 5.0
@@ -40,19 +39,29 @@ def von_mises_MPa(stress_MPa: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(1.5 * np.einsum("mij,mij->m", deviator, deviator)))
 
 
-def rim_cells(mesh: BoneMesh, lesion: Lesion, fill: CementFill) -> NDArray[np.bool_]:
-    """Cells of the sacrum's sound bone near the lesion, none of them with cement of this fill.
+def rim_cells(
+    mesh: BoneMesh,
+    samples: BoneSamples,
+    diseased: NDArray[np.bool_],
+    cement: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Cells of the sacrum's sound bone near a lesion, none of them with cement of this arm.
 
-    Near is within ``RIM_MM``; cartilage and ilium beside the joint are not of the rim.
-
-    The same cells are compared in all states; a cell that turns from bone into cement has no
+    Near is within ``RIM_MM`` of any lesion; cartilage and ilium beside the joint are not of the
+    rim. The same cells are compared in all states; a cell that turns from bone into cement has no
     stress of bone to compare.
+
+    Args:
+        mesh: Bone mesh.
+        samples: Parts of the sacrum's cells.
+        diseased, cement: Which of them are lesion, and which hold cement, shape (s,).
     """
-    if not lesion.inside.any():
+    if not diseased.any():
         return np.zeros(len(mesh.tets), dtype=bool)
-    inside = lesion.samples.points_mm[lesion.inside]
-    distance, _ = cKDTree(inside).query(mesh.centroids_mm, distance_upper_bound=RIM_MM)
-    sound = (lesion.fraction < PURE_BONE) & (fill.fraction < PURE_BONE)
+    distance, _ = cKDTree(samples.points_mm[diseased]).query(
+        mesh.centroids_mm, distance_upper_bound=RIM_MM
+    )
+    sound = (samples.fraction(diseased) < PURE_BONE) & (samples.fraction(cement) < PURE_BONE)
     return np.isfinite(distance) & sound & (mesh.part == Part.SACRUM)
 
 

@@ -1,16 +1,19 @@
 """Young's modulus, Poisson's ratio and cortex of every cell, from density and treatment."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sacrofem.errors import InputError
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.image.volume import FloatArray
 from sacrofem.mechanics.laws import DEFAULT_LAW, modulus_MPa
 from sacrofem.mechanics.supports import CARTILAGE_POISSON, CARTILAGES, layer_MPa
 from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.treatment.cement import CementFill
-from sacrofem.treatment.lesion import Lesion
+from sacrofem.treatment.lesion import BLASTIC_G_PER_CM3, Lesion
 
 BONE_POISSON = 0.3
 #: Density below which bone counts as a fatty void and is clamped, in g/cm3: gives 24 MPa.
@@ -19,8 +22,17 @@ DENSITY_FLOOR_G_PER_CM3 = 0.01
 DENSITY_CEILING_G_PER_CM3 = 1.2
 #: Explanted human metastases, not fractured: aggregate modulus 200.35 kPa (La Barbera 2025).
 TUMOUR_MPA = 0.2
+#: The same of fractured ones, 14.47 kPa: what fills the gap of a fracture, also beside the lesion
+#: (there it is a choice: nothing softer than a tumour is known of a fresh gap).
+FRACTURE_MPA = 0.014
 #: Soft tumour under a fast load is nearly incompressible (Whyne, Tschirhart).
 TUMOUR_POISSON = 0.45
+#: Part of the rise in modulus that the density law gives blastic bone (a choice): its woven tissue
+#: is denser, but not proportionally stiffer.
+BLASTIC_STIFFENING = 0.5
+#: What is left in the cavity of a balloon beside the cement is fluid and debris: as soft as tumour
+#: (a choice).
+HOLLOW_MPA = 0.2
 #: Measured range 0.95-3 GPa; 1937 +/- 478 MPa for vertebroplasty cement (ISO 5833, PMC3698342).
 CEMENT_MPA = 2000.0
 CEMENT_POISSON = 0.3
@@ -28,6 +40,10 @@ CEMENT_POISSON = 0.3
 #: mechanically switched off, pores explain the modulus (Kinzl 2011); the two values are a choice.
 COMPOSITE_POROSITY = 0.1
 COMPOSITE_EXPONENT = 2.0
+#: Part of the composite's modulus that an unbonded interface leaves; 1 is bonded. Contact in place
+#: of bonding and shrinkage leave 0.6 to 0.63 (from the +20 % compliance and -24 % stiffness of
+#: Kinzl 2012).
+INTERFACE_FACTOR = 1.0
 #: Cortical shell: 0.5-2 mm thick; 12 GPa (s13018-020-01650-5, Table 1).
 CORTEX_MM = 1.0
 CORTEX_MPA = 12000.0
@@ -37,17 +53,33 @@ CORTEX_MPA = 12000.0
 class MaterialParameters:
     """Material constants of one run; the defaults are the module's constants.
 
-    ``tumour_MPa = None`` is a control: a lesion with the bone's own constants and its cortex.
-    ``law`` is a name of :data:`sacrofem.mechanics.laws.LAWS`.
+    ``tumour_MPa = None`` is a control: lesions and fractures with the bone's own constants and its
+    cortex. ``law`` is a name of :data:`sacrofem.mechanics.laws.LAWS`.
     """
 
     tumour_MPa: float | None = TUMOUR_MPA
+    fracture_MPa: float = FRACTURE_MPA
+    blastic_g_per_cm3: float = BLASTIC_G_PER_CM3
+    blastic_stiffening: float = BLASTIC_STIFFENING
     cement_MPa: float = CEMENT_MPA
     composite_porosity: float = COMPOSITE_POROSITY
     composite_exponent: float = COMPOSITE_EXPONENT
+    interface_factor: float = INTERFACE_FACTOR
     cortex_mm: float = CORTEX_MM
     cortex_MPa: float = CORTEX_MPA
     law: str = DEFAULT_LAW
+
+    def __post_init__(self) -> None:
+        """Refuse an interface that would be stiffer than bonded.
+
+        Raises:
+            InputError: The interface factor is not in (0, 1].
+        """
+        if not 0.0 < self.interface_factor <= 1.0:
+            raise InputError(
+                "interface_factor must be above 0 and at most 1 (bonded), found "
+                f"{self.interface_factor:g}; an unbonded interface has 0.6 to 0.63 (Kinzl 2012)."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,46 +156,178 @@ def _with_density(
     return ModulusField(young, poisson, cortex)
 
 
-def lesion_modulus(mesh: BoneMesh, lesion: Lesion, parameters: MaterialParameters) -> ModulusField:
-    """The bone with the lesion: Voigt mixture, cortex gone where it breaches."""
-    return _with_tumour(
-        intact_modulus(mesh, parameters), lesion.fraction, lesion.fraction, parameters
-    )
+def lesion_modulus(
+    mesh: BoneMesh, lesions: Sequence[Lesion], parameters: MaterialParameters
+) -> ModulusField:
+    """The bone with its lesions and fractures; the cortex is gone where they breached it.
+
+    A cell that is partly tumour is a Voigt mixture by volume; a fracture is mixed in series with
+    what is in its cells, for Voigt would hide a thin compliant layer.
+    """
+    return treated_modulus(mesh, lesions, (), parameters)
 
 
 def treated_modulus(
-    mesh: BoneMesh, fill: CementFill, parameters: MaterialParameters
+    mesh: BoneMesh,
+    lesions: Sequence[Lesion],
+    fills: Sequence[CementFill],
+    parameters: MaterialParameters,
 ) -> ModulusField:
-    """The bone with lesion and cement; the destroyed cortex stays destroyed."""
-    density = RhoQctK2HPO4(clamp_density(mesh.density).g_per_cm3 + fill.compacted_g_per_cm3)
-    bone = _with_density(mesh, density, parameters)
-    left, cement = fill.lesion_left_fraction, fill.fraction
-    # The cement's part is still bone here: what is left of the lesion was mixed with the rest.
-    around = _with_tumour(bone, left, fill.lesion.fraction, parameters)
-    pmma_MPa = cement_modulus_MPa(fill.interdigitated, parameters)
-    return ModulusField(
-        young_MPa=around.young_MPa + cement * (pmma_MPa - bone.young_MPa),
-        poisson=around.poisson + cement * (CEMENT_POISSON - bone.poisson),
-        cortex=around.cortex,
-    )
+    """The bone with lesions and cement; the destroyed cortex stays destroyed.
+
+    Cement takes the place of whatever was there: the bone that it permeates is switched off
+    (Kinzl 2011). What a balloon displaced makes the bone denser that is left in a cell; where
+    cement crosses a fracture the gap is closed.
+    """
+    diseased = lesions if parameters.tumour_MPa is not None else ()
+    content = _content(len(mesh.tets), diseased, fills)
+    # A sliver of bone beside a cavity would take any mass into its small volume: no bone is denser
+    # than the ceiling, and :func:`clamped_compaction_g` tells what that leaves out.
+    dense = np.minimum(_compacted(mesh, fills, content), DENSITY_CEILING_G_PER_CM3)
+    bone = _with_density(mesh, RhoQctK2HPO4(dense), parameters)
+    mixed = _with_fills(_with_tumour(bone, content, parameters), content, bone, parameters)
+    mixed = replace(mixed, cortex=mixed.cortex * _cortex_left(diseased, len(mesh.tets)))
+    return _with_fractures(mixed, diseased, fills, parameters)
+
+
+def clamped_compaction_g(
+    mesh: BoneMesh, lesions: Sequence[Lesion], fills: Sequence[CementFill]
+) -> float:
+    """Bone mass that was displaced into bone whose density is at the ceiling already.
+
+    It adds nothing to the modulus; in g of the mineral that the density counts.
+    """
+    content = _content(len(mesh.tets), lesions, fills)
+    over = np.maximum(_compacted(mesh, fills, content) - DENSITY_CEILING_G_PER_CM3, 0.0)
+    return float((over * content.skeleton) @ mesh.cell_ml)
+
+
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """Volume fractions of each cell, each shape (m,).
+
+    Attributes:
+        lytic, blastic: Tumour that is left.
+        pure, composite, hollow: PMMA, PMMA in the pores of bone or tumour, empty cavity.
+        skeleton: What is bone with or without cement in its pores: displaced bone lies there.
+    """
+
+    lytic: FloatArray
+    blastic: FloatArray
+    pure: FloatArray
+    composite: FloatArray
+    hollow: FloatArray
+    skeleton: FloatArray
+
+
+def _content(cells: int, lesions: Sequence[Lesion], fills: Sequence[CementFill]) -> _Content:
+    """What is in each cell: cement over cavity over lesion, each part of a cell once."""
+    all_samples = [fill.samples for fill in fills] + [lesion.samples for lesion in lesions]
+    if not all_samples:
+        none = np.zeros(cells)
+        return _Content(none, none, none, none, none, np.ones(cells))
+    samples = all_samples[0]
+
+    def any_of(regions: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        return np.asarray(np.logical_or.reduce([samples.none, *regions]))
+
+    pure = any_of(fill.pure for fill in fills)
+    composite = any_of(fill.interdigitated for fill in fills) & ~pure
+    hollow = any_of(fill.hollow for fill in fills) & ~pure & ~composite
+    eaten = any_of(lesion.lytic for lesion in lesions)
+    free = ~(pure | composite | hollow)
+    blastic = any_of(lesion.blastic for lesion in lesions) & free
+    skeleton = ~(pure | hollow | eaten)
+    parts = (eaten & free, blastic, pure, composite, hollow, skeleton)
+    return _Content(*(samples.fraction(part) for part in parts))
+
+
+def _compacted(mesh: BoneMesh, fills: Sequence[CementFill], content: _Content) -> FloatArray:
+    """Density of the bone with what was pressed into it, in g/cm3, shape (m,).
+
+    What a fill adds to a cell lies in the part of it that is bone: dividing by that part conserves
+    the mass.
+    """
+    density = clamp_density(mesh.density).g_per_cm3
+    for fill in fills:
+        density = density + fill.compacted_g_per_cm3 / np.maximum(content.skeleton, 1e-9)
+    return np.asarray(density)
 
 
 def _with_tumour(
-    bone: ModulusField, tumour: FloatArray, breached: FloatArray, parameters: MaterialParameters
+    bone: ModulusField, content: _Content, parameters: MaterialParameters
 ) -> ModulusField:
-    """Mix a volume fraction of tumour, shape (m,), into the bone and open its cortex."""
-    if parameters.tumour_MPa is None:
-        return bone
+    """Mix lytic and blastic tumour into the bone, Voigt."""
+    lytic, blastic = content.lytic, content.blastic
+    dense = clamp_density(RhoQctK2HPO4(np.array([parameters.blastic_g_per_cm3])))
+    dense_MPa = modulus_MPa(dense, parameters.law)[0]
+    # Bone that is denser than that already is not made softer.
+    rise_MPa = parameters.blastic_stiffening * np.maximum(dense_MPa - bone.young_MPa, 0.0)
+    # The control, which has no tumour's modulus, has no tumour either.
+    soft_MPa = parameters.tumour_MPa or 0.0
+    soft = lytic * (soft_MPa - bone.young_MPa)
     return ModulusField(
-        young_MPa=(1.0 - tumour) * bone.young_MPa + tumour * parameters.tumour_MPa,
-        poisson=(1.0 - tumour) * bone.poisson + tumour * TUMOUR_POISSON,
-        cortex=bone.cortex * (1.0 - breached),
+        young_MPa=bone.young_MPa + soft + blastic * rise_MPa,
+        poisson=bone.poisson + lytic * (TUMOUR_POISSON - bone.poisson),
+        cortex=bone.cortex,
+    )
+
+
+def _with_fills(
+    mixed: ModulusField, content: _Content, bone: ModulusField, parameters: MaterialParameters
+) -> ModulusField:
+    """Put cement and cavities, which are bone in the mixture still, in their place, Voigt."""
+    young, poisson = mixed.young_MPa, mixed.poisson
+    for share, inside_MPa, inside_poisson in (
+        (content.pure, cement_modulus_MPa(False, parameters), CEMENT_POISSON),
+        (content.composite, cement_modulus_MPa(True, parameters), CEMENT_POISSON),
+        (content.hollow, HOLLOW_MPA, TUMOUR_POISSON),
+    ):
+        young = young + share * (inside_MPa - bone.young_MPa)
+        poisson = poisson + share * (inside_poisson - bone.poisson)
+    return ModulusField(young, poisson, mixed.cortex)
+
+
+def _with_fractures(
+    mixed: ModulusField,
+    lesions: Sequence[Lesion],
+    fills: Sequence[CementFill],
+    parameters: MaterialParameters,
+) -> ModulusField:
+    """Mix the open gaps of fractures in series (Reuss): ``1/E = (1 - f)/E_mixed + f/E_gap``.
+
+    The fracture runs to the surface, so the cortex is cut as well and stays so under cement.
+    """
+    broken = [lesion.fracture for lesion in lesions if lesion.fracture is not None]
+    if not broken:
+        return mixed
+    none = broken[0].samples.none
+    cement = np.logical_or.reduce([none, *(fill.inside for fill in fills)])
+    gap = np.minimum(np.sum([f.open_share(cement) for f in broken], axis=0), 1.0)
+    cut = np.minimum(np.sum([f.open_share(none) for f in broken], axis=0), 1.0)
+    soft_MPa = parameters.fracture_MPa
+    return ModulusField(
+        young_MPa=1.0 / ((1.0 - gap) / mixed.young_MPa + gap / soft_MPa),
+        poisson=(1.0 - gap) * mixed.poisson + gap * TUMOUR_POISSON,
+        cortex=mixed.cortex / (1.0 - cut + cut * parameters.cortex_MPa / soft_MPa),
+    )
+
+
+def _cortex_left(lesions: Sequence[Lesion], cells: int) -> FloatArray:
+    """Part of the cortex that breaches left, shape (m,)."""
+    return np.asarray(
+        np.prod([np.ones(cells), *(1.0 - lesion.cortex_lost for lesion in lesions)], axis=0)
     )
 
 
 def cement_modulus_MPa(interdigitated: bool, parameters: MaterialParameters) -> float:
-    """Pure PMMA in a cavity; ``E (1 - porosity)^n`` where it permeates bone (Kinzl 2011)."""
+    """Modulus of cement: pure PMMA in a cavity, composite where it permeates bone.
+
+    The composite has ``E (1 - porosity)^n`` (Kinzl 2011), times the factor of its interface (Kinzl
+    2012).
+    """
     if not interdigitated:
         return parameters.cement_MPa
     solid = 1.0 - parameters.composite_porosity
-    return float(parameters.cement_MPa * solid**parameters.composite_exponent)
+    composite = parameters.cement_MPa * solid**parameters.composite_exponent
+    return float(parameters.interface_factor * composite)

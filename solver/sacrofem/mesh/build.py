@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from sacrofem.anatomy.atlas import Atlas, atlas_of
 from sacrofem.anatomy.hips import Hip, HipAnatomy, find_hips
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.anatomy.landmarks import Anatomy, find_anatomy
@@ -60,10 +61,11 @@ class MeshRequest:
 
 @dataclass(frozen=True, eq=False)
 class MeshedBone:
-    """A mesh, the tissue grid that was made from the same CT, and what is known of both."""
+    """A mesh, the tissue grid and the atlas of the same images, and what is known of them."""
 
     mesh: BoneMesh
     tissue: TissueGrid
+    atlas: Atlas
     report: MeshReport
 
 
@@ -109,8 +111,9 @@ def build_mesh(
     mesh = _bone_mesh(made, anatomy, hips, density)
     report = _report(mesh, labels, request, calibration, anatomy, hips, density, warnings)
     require_limits(report)
-    tissue = make_tissue_grid(ct, labels, anatomy.surface, anatomy.frame, calibration)
-    return MeshedBone(mesh, tissue, report)
+    atlas = atlas_of(anatomy)
+    tissue = make_tissue_grid(ct, labels, anatomy.surface, atlas, calibration)
+    return MeshedBone(mesh, tissue, atlas, report)
 
 
 def _treatable(anatomy: Anatomy, points_mm: FloatArray) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
+from sacrofem.anatomy.atlas import atlas_from_json
 from sacrofem.anatomy.frame import SacralFrame
 from sacrofem.errors import MeshError
 from sacrofem.image.density import RhoQctK2HPO4
@@ -31,8 +32,8 @@ from sacrofem.mesh.share import MeshShare, first_rows
 from sacrofem.mesh.tissue_grid import TissueGrid
 
 #: Raised by one whenever what the archive holds changes its meaning. 1 had no parts and no head,
-#: 2 no report, levels and zones.
-SCHEMA = 3
+#: 2 no report, levels and zones, 3 no atlas and compartments.
+SCHEMA = 4
 _HEAD = "head.json"
 _PIECE_BYTES = 1 << 16
 #: What reading a truncated, overwritten or foreign file raises.
@@ -82,12 +83,14 @@ def load_bone(path: Path) -> MeshedBone:
             origin_local_mm=np.array(head["tissue_origin_mm"]),
             step_mm=float(head["tissue_step_mm"]),
             tissue=_array(archive, "tissue"),
+            compartment=_array(archive, "compartment"),
             density=RhoQctK2HPO4(_array(archive, "tissue_density").astype(np.float64)),
         )
         if mesh.sha256 != head["sha256"]:
             raise ValueError(f"its arrays hash to {mesh.sha256[:12]}, not {head['sha256'][:12]}")
         report = report_from_json(head["report"])
-    return MeshedBone(mesh, tissue, report)
+        atlas = atlas_from_json(head["atlas"])
+    return MeshedBone(mesh, tissue, atlas, report)
 
 
 def read_share(path: Path, rank: int, ranks: int) -> MeshShare:
@@ -154,6 +157,7 @@ def _write_archive(out: BinaryIO, bone: MeshedBone) -> None:
     }
     whole = {
         "tissue": tissue.tissue,
+        "compartment": tissue.compartment,
         "tissue_density": tissue.density.g_per_cm3.astype("<f4"),
     }
     with zipfile.ZipFile(out, "w") as archive:
@@ -174,6 +178,7 @@ def _head(bone: MeshedBone) -> dict[str, Any]:
         "frame": np.vstack([mesh.frame.origin_mm, mesh.frame.axes]).tolist(),
         "lateral_mass_mm": {side: p.tolist() for side, p in mesh.lateral_mass_mm.items()},
         "foramen_s1_mm": {side: p.tolist() for side, p in mesh.foramen_s1_mm.items()},
+        "atlas": bone.atlas.as_json(),
         "report": bone.report.as_json(),
         "tissue_origin_mm": np.asarray(tissue.origin_local_mm).tolist(),
         "tissue_step_mm": float(tissue.step_mm),

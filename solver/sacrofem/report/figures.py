@@ -88,7 +88,7 @@ def density_slices(view: BoneView) -> Figure:
                 linewidths=0.6,
             )
             _outlines(axes, view, piece, arm, LESION, CEMENT)
-            _path(axes, view, piece, arm)
+            _paths(axes, view, piece, arm)
             _foramina(axes, view, piece)
 
         return draw
@@ -123,7 +123,7 @@ def stress_slices(view: BoneView) -> Figure:
 
 def difference_slices(view: BoneView) -> Figure:
     """Von Mises stress of the sound bone after each arm minus that with the lesion."""
-    lesion = view.lesion.samples.fraction(view.lesion.inside)
+    lesion = view.samples.fraction(view.diseased)
     changes: list[np.ma.MaskedArray] = [
         np.ma.masked_array(
             arm.von_mises_MPa - view.von_mises_MPa,
@@ -155,7 +155,7 @@ def difference_slices(view: BoneView) -> Figure:
 
 def stress_limit_MPa(view: BoneView) -> float:
     """Upper end of the shared stress scale: the 99th percentile of the bone with the lesion."""
-    bone = view.lesion.samples.fraction(view.lesion.inside) < PURE_BONE
+    bone = view.samples.fraction(view.diseased) < PURE_BONE
     top = float(np.percentile(view.von_mises_MPa[bone], 99.0))
     return max(float(f"{top:.1g}"), 1e-9) if top > 0 else 1.0
 
@@ -247,7 +247,7 @@ def _outlines(
     lesion: str,
     cement: str | None,
 ) -> None:
-    _outline(axes, piece, _region(view, piece, view.lesion.inside), lesion, "--")
+    _outline(axes, piece, _region(view, piece, view.diseased), lesion, "--")
     if arm is not None and cement is not None:
         _outline(axes, piece, _region(view, piece, arm.inside), cement, "-")
 
@@ -271,14 +271,16 @@ def _outline(axes: Axes, piece: Slice, region: FloatArray, colour: str, style: s
         )
 
 
-def _path(axes: Axes, view: BoneView, piece: Slice, arm: ArmView) -> None:
-    """The needle, projected onto the slice."""
-    start = arm.path.entry_mm - NEEDLE_MM * arm.path.direction
-    ends = view.mesh.frame.to_local(np.stack([start, arm.path.target_mm]))
-    right, up = ends[:, piece.plane.right_of], ends[:, piece.plane.up_of]
-    line = axes.plot(right, up, color=PATH, linewidth=2.0, solid_capstyle="round")[0]
-    line.set_path_effects([withStroke(linewidth=3.2, foreground="black")])
-    axes.plot(right[1], up[1], "o", color=PATH, markersize=4, markeredgecolor="black")
+def _paths(axes: Axes, view: BoneView, piece: Slice, arm: ArmView) -> None:
+    """The needles, projected onto the slice."""
+    for path in arm.paths:
+        first = path.points_mm[0] - path.points_mm[1]
+        start = path.entry_mm + NEEDLE_MM * first / np.linalg.norm(first)
+        track = view.mesh.frame.to_local(np.vstack([start, path.points_mm]))
+        right, up = track[:, piece.plane.right_of], track[:, piece.plane.up_of]
+        line = axes.plot(right, up, color=PATH, linewidth=2.0, solid_capstyle="round")[0]
+        line.set_path_effects([withStroke(linewidth=3.2, foreground="black")])
+        axes.plot(right[-1], up[-1], "o", color=PATH, markersize=4, markeredgecolor="black")
 
 
 def _foramina(axes: Axes, view: BoneView, piece: Slice) -> None:

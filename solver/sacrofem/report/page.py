@@ -17,7 +17,7 @@ from sacrofem.report.table import Table, tables
 from sacrofem.report.view import BoneView, view_of
 from sacrofem.study.case import STATES
 from sacrofem.study.run import ScenarioResult
-from sacrofem.study.scenario import Scenario
+from sacrofem.study.scenario import ArmSpec, Scenario
 
 Summary = Mapping[str, Any]
 IS_PHANTOM = (
@@ -67,7 +67,7 @@ def page(
     return render(
         "page.html",
         title=summary["title"],
-        question=_question(scenario),
+        question=question(scenario),
         headlines=headlines(summary),
         tables=[_without_names(table) for table in tables(summary)],
         pictures=list(drawn),
@@ -95,7 +95,7 @@ def headlines(summary: Summary) -> tuple[Headline, ...]:
                 (
                     _share_change(arm, side),
                     "points",
-                    f"load share of the {side} SI joint (lesion side), change in percentage points",
+                    f"load share of the {side} SI joint, change in percentage points",
                 ),
                 (fixed(arm.get("leak_ml"), 2), "ml", "cement outside the bone"),
             ),
@@ -196,18 +196,24 @@ def _scenes(view: BoneView, arms: str) -> list[Picture]:
     ]
 
 
-def _question(scenario: Scenario) -> str:
-    arms = "; ".join(
-        f"{arm.name}: {arm.fill.cement_ml:g} ml by {arm.fill.technique} along the {arm.approach}"
-        for arm in scenario.arms
-    )
-    spec, load = scenario.lesions[0], scenario.load
-    site, side = spec.site.rsplit(" ", 1)
+def question(scenario: Scenario) -> str:
+    """What a scenario asks, in words."""
+    arms = "; ".join(f"{arm.name}: {_procedures(scenario, arm)}" for arm in scenario.arms)
+    lesions = "; ".join(spec.words for spec in scenario.lesions)
+    load = scenario.load
     return (
-        f"A {spec.kind} lesion of {spec.volume_ml:g} ml in the {side} {site} of {spec.level}, "
-        f"under {load.force_N:g} N in {load.case}. What does the cement take off the bone, and "
-        f"which sacroiliac joint carries the load? {arms}."
+        f"{'Lesion' if len(scenario.lesions) == 1 else 'Lesions'}: {lesions}. Load: "
+        f"{load.force_N:g} N in {load.case}. What does the cement take off the bone, and which "
+        f"sacroiliac joint carries the load? {arms}."
     )
+
+
+def _procedures(scenario: Scenario, arm: ArmSpec) -> str:
+    done = arm.of_lesions(len(scenario.lesions))
+    words = [f"{one.fill.words} along the {one.approach} ({one.cannula})" for one in done]
+    if len(done) > 1 and len(set(words)) == 1:
+        return f"{words[0]}, in each lesion"
+    return ", then ".join(words)
 
 
 def _without_names(table: Table) -> Table:
@@ -222,7 +228,7 @@ def _limits(summary: Summary) -> list[str]:
         "No finite-element comparison of fill techniques in the sacrum, and none with a sacral "
         "metastasis, has been published: these numbers have nothing outside to be validated "
         "against.",
-        "One bone, one lesion, one load. The numbers have no spread, and a difference between "
+        "One bone, one disease, one load. The numbers have no spread, and a difference between "
         "arms may turn round in another bone or with other assumptions.",
         "Linear elasticity: no damage, no fracture, no yielding, no loosening between cement and "
         "bone. A relief of stress is not a gain of strength.",
@@ -264,5 +270,6 @@ def _share_change(arm: Mapping[str, Any], side: str) -> str:
 
 
 def _side(summary: Summary) -> str:
-    """The lesion's side, ``left`` or ``right``."""
-    return str(summary["inputs"]["scenario"]["lesions"][0]["site"]).rsplit(" ", 1)[1]
+    """The side of the largest lesion, ``left`` or ``right``; ``left`` of one in the middle."""
+    largest = max(summary["lesions"], key=lambda lesion: lesion["volume_ml"])
+    return "right" if largest["side"] == "right" else "left"

@@ -81,9 +81,9 @@ def render_window() -> str | None:
 
 
 def treatment_scene(view: BoneView) -> Figure:
-    """Bone, lesion, cement and needle of each arm, from behind and from in front and above."""
+    """Bone, lesions, cement and needles of each arm, from behind and from in front and above."""
     surface = _bone_surface(view)
-    lesion = _region_surface(view, view.lesion.inside)
+    lesion = _region_surface(view, view.diseased)
 
     def painter(arm: ArmView) -> Painter:
         cement = _region_surface(view, arm.inside)
@@ -93,7 +93,8 @@ def treatment_scene(view: BoneView) -> Figure:
             for mesh, colour, opacity in ((lesion, LESION, 0.2), (cement, CEMENT, 1.0)):
                 if mesh.n_points:
                     plotter.add_mesh(mesh, color=colour, opacity=opacity, smooth_shading=True)
-            plotter.add_mesh(_needle(arm), color=PATH)
+            for needle in _needles(arm):
+                plotter.add_mesh(needle, color=PATH)
 
         return paint
 
@@ -252,11 +253,11 @@ def _polydata(points: FloatArray, triangles: NDArray[np.int64]) -> pv.PolyData:
 
 
 def _region_surface(view: BoneView, inside: NDArray[np.bool_]) -> pv.PolyData:
-    """Smooth surface of a region of the lesion's samples, world; empty for an empty region."""
+    """Smooth surface of a region of the bone's samples, world; empty for an empty region."""
     frame = view.mesh.frame
     if not inside.any():
         return pv.PolyData()
-    local = frame.to_local(view.lesion.samples.points_mm[inside])
+    local = frame.to_local(view.samples.points_mm[inside])
     low = local.min(axis=0) - 4.0
     count = np.ceil((local.max(axis=0) + 4.0 - low) / SURFACE_MM).astype(int)
     index = np.stack(np.meshgrid(*(np.arange(n) for n in count), indexing="ij"), axis=-1)
@@ -270,9 +271,15 @@ def _region_surface(view: BoneView, inside: NDArray[np.bool_]) -> pv.PolyData:
     return surface
 
 
-def _needle(arm: ArmView) -> pv.PolyData:
-    start = arm.path.entry_mm - NEEDLE_MM * arm.path.direction
-    return pv.Line(start, arm.path.target_mm).tube(radius=NEEDLE_RADIUS_MM, n_sides=24)
+def _needles(arm: ArmView) -> list[pv.PolyData]:
+    """The cannulas to scale, drawn on behind their entries."""
+    drawn = []
+    for path in arm.paths:
+        first = path.points_mm[0] - path.points_mm[1]
+        start = path.entry_mm + NEEDLE_MM * first / np.linalg.norm(first)
+        track = pv.MultipleLines(np.vstack([start, path.points_mm]))
+        drawn.append(track.tube(radius=NEEDLE_RADIUS_MM, n_sides=24))
+    return drawn
 
 
 @contextmanager

@@ -50,7 +50,7 @@ PLANES = (
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """The points of a plane through the lesion's centre.
+    """The points of a plane through the largest lesion's centre.
 
     Attributes:
         plane: The plane.
@@ -82,11 +82,11 @@ class Slice:
 
 
 def cut(view: BoneView) -> tuple[Slice, ...]:
-    """The slices of all planes through the lesion's centre."""
+    """The slices of all planes through the largest lesion's centre."""
     frame = view.mesh.frame
     local = frame.to_local(view.mesh.points_mm)
     low, high = local.min(axis=0) - BORDER_MM, local.max(axis=0) + BORDER_MM
-    centre = frame.to_local(view.lesion.centre_mm[None])[0]
+    centre = frame.to_local(view.centre_mm[None])[0]
     tree = cKDTree(frame.to_local(view.mesh.centroids_mm))
     # The voxels of the grid would show as steps in the outline of the bone.
     softened = ndimage.gaussian_filter((view.tissue.tissue == BONE).astype(float), 0.8)
@@ -134,7 +134,7 @@ def on_tissue(view: BoneView, values: FloatArray, local_mm: FloatArray) -> Float
 
 
 def in_region(view: BoneView, inside: NDArray[np.bool_], local_mm: FloatArray) -> NDArray[np.bool_]:
-    """Which points lie in a region of the lesion's samples.
+    """Which points lie in a region of the bone's samples.
 
     Args:
         view: The bone.
@@ -145,7 +145,7 @@ def in_region(view: BoneView, inside: NDArray[np.bool_], local_mm: FloatArray) -
     found = np.zeros(len(points), dtype=bool)
     if not inside.any():
         return found.reshape(local_mm.shape[:-1])
-    samples = view.mesh.frame.to_local(view.lesion.samples.points_mm)
+    samples = view.mesh.frame.to_local(view.samples.points_mm)
     region = samples[inside]
     low = np.maximum(region.min(axis=0), points.min(axis=0)) - 2.0 * REACH_MM
     high = np.minimum(region.max(axis=0), points.max(axis=0)) + 2.0 * REACH_MM

@@ -34,13 +34,13 @@ class Table:
 
 def comparison_table(summary: Summary) -> str:
     """The comparison as aligned plain text, from the values of a ``summary.json``."""
-    parts = [str(summary["title"]), *(_text(table) for table in tables(summary))]
+    parts = [str(summary["title"]), *(as_text(table) for table in tables(summary))]
     return "\n\n".join(parts)
 
 
-def tables(summary: Summary) -> tuple[Table, Table]:
-    """The whole bone by state and arm, and the rim of each arm by state."""
-    return _whole_bone(summary), _rim(summary)
+def tables(summary: Summary) -> tuple[Table, ...]:
+    """The whole bone by state and arm, the rim of each arm by state, the procedures."""
+    return _whole_bone(summary), _rim(summary), procedures_table(summary)
 
 
 def restoration(states: Mapping[str, Mapping[str, float | None]], field: str) -> float | None:
@@ -78,8 +78,8 @@ def _whole_bone(summary: Summary) -> Table:
     def of_arms(show: Callable[[Mapping[str, Any]], str], before: str = DASH) -> tuple[str, ...]:
         return (DASH, before, *(show(arm) for arm in arms.values()))
 
-    def of_path(field: str, digits: int) -> tuple[str, ...]:
-        return of_arms(lambda arm: fixed((arm.get("path") or {}).get(field), digits))
+    def volume(field: str) -> tuple[str, ...]:
+        return of_arms(lambda arm: fixed(arm.get(field), 2))
 
     changes = [signed(change_percent(value, lesion), 1) for value in stiffness]
     rows = (
@@ -88,19 +88,72 @@ def _whole_bone(summary: Summary) -> Table:
         ("Load share of the left SI joint, %", *(left for left, _ in shares)),
         ("Load share of the right SI joint, %", *(right for _, right in shares)),
         ("Lesion, ml", DASH, fixed(first.get("lesion_ml"), 2), *[DASH] * len(arms)),
-        ("Cement in the bone, ml", *of_arms(lambda arm: fixed(arm.get("cement_ml"), 2))),
-        ("Cement outside the bone (leak), ml", *of_arms(lambda arm: fixed(arm.get("leak_ml"), 2))),
-        ("Path: length in bone, mm", *of_path("length_in_bone_mm", 1)),
-        ("Path: angle to the sagittal plane, deg", *of_path("sagittal_angle_deg", 1)),
-        ("Path: clearance to the bone's surface, mm", *of_path("clearance_mm", 1)),
+        ("Cement in the bone, ml", *volume("cement_ml")),
+        ("  bone that it augments, ml", *volume("augmented_ml")),
+        ("Cement outside the bone (leak), ml", *volume("leak_ml")),
+        ("Cement left in the syringe, ml", *volume("unplaced_ml")),
+        (
+            "Cement to the nearest nerve passage, mm",
+            *of_arms(lambda arm: fixed(arm.get("nerve_distance_mm"), 1)),
+        ),
+        *_micromotion(first, arms),
     )
     return Table(
         "The whole bone, by state; every arm is the state after its treatment.",
         ("", "intact", "lesion", *arms),
         rows,
         1,
-        "Load share: part of the load along gravity. Angle: positive when the entry is lateral of "
-        "the target. Clearance: smallest distance beyond the entry zone.",
+        "Load share: part of the load along gravity. Cement that permeates bone augments more than "
+        "its own volume.",
+    )
+
+
+def _micromotion(
+    first: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, ...]]:
+    """Rows of the motion across a fracture; none where nothing is fractured."""
+    states = [first["intact"], first["lesion"], *(arm["treated"] for arm in arms.values())]
+    if not all("micromotion" in state for state in states):
+        return []
+    return [
+        (f"Fracture: {word}, mm", *(fixed(s["micromotion"][f"{word}_mm"], 3) for s in states))
+        for word in ("opening", "sliding")
+    ]
+
+
+def procedures_table(summary: Summary) -> Table:
+    """Path, fill and leakage of every procedure; reads ``arms.*.procedures`` alone."""
+    rows = []
+    for name, arm in summary["arms"].items():
+        for number, procedure in enumerate(arm.get("procedures") or (), start=1):
+            path, fill = procedure["path"], procedure["fill"]
+            leaks = [f"{place} {fixed(volume, 2)}" for place, volume in fill["leaks"].items()]
+            rows.append(
+                (
+                    name,
+                    str(number),
+                    f"{path['approach']}, {path['cannula']}",
+                    fixed(path["length_in_bone_mm"], 0),
+                    fixed(path["sagittal_angle_deg"], 0),
+                    fixed(path["axial_angle_deg"], 0),
+                    fixed(path["least_clearance_mm"], 1),
+                    ", ".join(path["crosses"]) or "nothing",
+                    "yes" if path["allowed_by_rule"] else "no",
+                    f"{fixed(fill['cement_ml'], 1)} of {fixed(fill['injected_ml'], 1)}",
+                    ", ".join(leaks) or "none",
+                    fill["stopped_by"] or "all injected",
+                )
+            )
+    heads = ("sagittal, deg", "axial, deg", "clearance, mm", "crosses", "by rule", "cement, ml")
+    return Table(
+        "The procedures.",
+        ("arm", "no.", "access", "in bone, mm", *heads, "leaks, ml", "ended by"),
+        tuple(rows),
+        3,
+        "Angles to the planes of the sacral frame, positive when the entry is lateral of the tip "
+        "and when the needle rises. Clearance: from the cannula's wall to the nearest structure "
+        "that it does not cross by intent. By rule: whether Tian 2019 names the access for the "
+        "lesion's zone.",
     )
 
 
@@ -132,7 +185,8 @@ def _rim(summary: Summary) -> Table:
     )
 
 
-def _text(table: Table) -> str:
+def as_text(table: Table) -> str:
+    """A table as aligned plain text."""
     lines = [table.columns, *table.rows]
     width = [max(len(line[i]) for line in lines) for i in range(len(table.columns))]
     text = [table.title]

@@ -1,4 +1,4 @@
-"""One case: a lesion and an arm on a bone, solved in three states and measured."""
+"""One case: lesions and an arm on a bone, solved in three states and measured."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from mpi4py import MPI
 
 from sacrofem.measure.load_transfer import LoadTransfer, load_transfer
+from sacrofem.measure.micromotion import Micromotion, micromotion
 from sacrofem.measure.stress_relief import (
     RegionStress,
     Relief,
@@ -20,6 +21,7 @@ from sacrofem.mechanics.elasticity import ElasticModel, make_model
 from sacrofem.mechanics.loads import StandingLoad
 from sacrofem.mechanics.materials import (
     MaterialParameters,
+    clamped_compaction_g,
     intact_modulus,
     lesion_modulus,
     treated_modulus,
@@ -27,22 +29,28 @@ from sacrofem.mechanics.materials import (
 from sacrofem.mechanics.state import StateSolution, solve_state
 from sacrofem.mechanics.supports import cartilage_springs, support_of
 from sacrofem.mesh.build import MeshedBone
+from sacrofem.mesh.compartments import Compartment
+from sacrofem.study.plans import identity, lesion_plans, procedure_plans
 from sacrofem.study.provenance import CASE_ROOMS, Stopwatch, sha256_of_code, sha256_of_value
-from sacrofem.study.scenario import ArmSpec, LesionSpec, Scenario
-from sacrofem.treatment.access_path import AccessPath, advance, short_axis
-from sacrofem.treatment.balloon import fill_balloon
-from sacrofem.treatment.cement import CementFill
-from sacrofem.treatment.lesion import Lesion, place_lesion
-from sacrofem.treatment.vertebroplasty import TIP_BEYOND_CENTRE_OF_RADIUS, fill_vertebroplasty
+from sacrofem.study.scenario import ArmSpec, Scenario
+from sacrofem.treatment.lesion import Lesion, diseased
+from sacrofem.treatment.operating_field import OperatingField, operating_field
+from sacrofem.treatment.procedure import Treatment
+from sacrofem.treatment.sites import place_lesions
+from sacrofem.treatment.treat import treat as treat_lesions
 
 STATES = ("intact", "lesion", "treated")
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A bone with its load and supports, its intact state solved: the base of many cases."""
+    """A bone with its load and supports, its intact state solved: the base of many cases.
+
+    The operating field is on rank 0 only.
+    """
 
     bone: MeshedBone
+    field: OperatingField | None
     model: ElasticModel
     materials: MaterialParameters
     intact: StateSolution
@@ -50,35 +58,43 @@ class Bench:
 
 @dataclass(frozen=True, eq=False)
 class DiseasedBone:
-    """A bench with a lesion, solved; the lesion itself is on rank 0 only."""
+    """A bench with lesions, solved; the lesions themselves are on rank 0 only."""
 
     bench: Bench
-    lesion: Lesion | None
+    lesions: tuple[Lesion, ...] | None
     state: StateSolution
-
-
-@dataclass(frozen=True, eq=False)
-class Treatment:
-    """Path and fill of one arm."""
-
-    path: AccessPath
-    fill: CementFill
 
 
 @dataclass(frozen=True)
 class CaseMeasures:
-    """All numbers of one case, by state where a state has its own."""
+    """All numbers of one case, by state where a state has its own.
+
+    ``injected_ml = cement_ml + sum(leak_ml) + unplaced_ml``. Micromotion is that of the first
+    fracture; None where no lesion is fractured. ``clamped_compaction_g`` is displaced bone mass
+    that found only bone as dense as can be, and adds nothing to the modulus.
+    """
 
     lesion_ml: float
+    injected_ml: float
     cement_ml: float
-    leak_ml: float
+    augmented_ml: float
+    leak_ml: Mapping[Compartment, float]
+    unplaced_ml: float
+    nerve_distance_mm: float
+    clamped_compaction_g: float
     transfer: Mapping[str, LoadTransfer]
     rim: Mapping[str, RegionStress]
     relief_rim: Relief
+    micromotion: Mapping[str, Micromotion] | None
     equilibrium_error: Mapping[str, float]
     iterations: Mapping[str, int]
     residual: Mapping[str, float]
     dofs: int
+
+    @property
+    def leaked_ml(self) -> float:
+        """Cement outside the bone."""
+        return float(sum(self.leak_ml.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +113,12 @@ def case_inputs(scenario: Scenario, arm: ArmSpec, mesh_sha256: str) -> dict[str,
     """Everything that decides a case's numbers; its hash is the key of the record."""
     return {
         "mesh": mesh_sha256,
-        "lesion": scenario.lesions[0].model_dump(mode="json"),
+        "lesions": identity(scenario.lesions),
         "load": scenario.load.model_dump(mode="json"),
         "springs": asdict(cartilage_springs()),
         "materials": scenario.materials.model_dump(mode="json"),
         "order": scenario.order,
-        "approach": arm.approach,
-        "fill": arm.fill.model_dump(mode="json"),
+        "procedures": identity(arm.of_lesions(len(scenario.lesions))),
         "code": sha256_of_code(CASE_ROOMS),
     }
 
@@ -128,71 +143,97 @@ def set_up_bench(bone: MeshedBone, scenario: Scenario, watch: Stopwatch, comm: M
         )
     with watch.stage("solve"):
         intact = solve_state(model, intact_modulus(bone.mesh, materials))
-    return Bench(bone, model, materials, intact)
+    with watch.stage("treatment"):
+        field = kept_on_root(comm, lambda: operating_field(bone))
+    return Bench(bone, field, model, materials, intact)
 
 
-def put_lesion(bench: Bench, spec: LesionSpec, watch: Stopwatch) -> DiseasedBone:
-    """Place a lesion and solve the bone with it; collective."""
+def put_lesions(bench: Bench, scenario: Scenario, watch: Stopwatch) -> DiseasedBone:
+    """Place the lesions of a scenario and solve the bone with them; collective."""
     comm, mesh = bench.model.domain.comm, bench.bone.mesh
     with watch.stage("treatment"):
-        lesion = kept_on_root(comm, lambda: place_lesion(mesh, spec.side, spec.volume_ml))
-        modulus = on_root(comm, lambda: lesion_modulus(mesh, _here(lesion), bench.materials))
+        lesions = kept_on_root(
+            comm, lambda: place_lesions(_here(bench.field), lesion_plans(scenario))
+        )
+        modulus = on_root(comm, lambda: lesion_modulus(mesh, _here(lesions), bench.materials))
     with watch.stage("solve"):
         state = solve_state(bench.model, modulus)
-    return DiseasedBone(bench, lesion, state)
+    return DiseasedBone(bench, lesions, state)
 
 
 def treat(
-    diseased: DiseasedBone, scenario: Scenario, arm: ArmSpec, mesh_sha256: str, watch: Stopwatch
+    sick: DiseasedBone, scenario: Scenario, arm: ArmSpec, mesh_sha256: str, watch: Stopwatch
 ) -> CaseResult:
-    """Treat a lesion by one arm, solve and measure; collective.
+    """Treat the lesions by one arm, solve and measure; collective.
 
     Raises:
         InputError: The path or the fill is not possible in this bone.
         SolverError: The solve failed its checks.
     """
-    bench = diseased.bench
+    bench, lesions = sick.bench, sick.lesions
     comm, mesh = bench.model.domain.comm, bench.bone.mesh
     with watch.stage("treatment"):
-        made = kept_on_root(comm, lambda: _treatment(bench.bone, _here(diseased.lesion), arm))
-        modulus = on_root(comm, lambda: treated_modulus(mesh, _here(made).fill, bench.materials))
+        made = kept_on_root(
+            comm,
+            lambda: treat_lesions(
+                _here(bench.field), _here(lesions), procedure_plans(scenario, arm)
+            ),
+        )
+        modulus = on_root(
+            comm,
+            lambda: treated_modulus(mesh, _here(lesions), _here(made).fills, bench.materials),
+        )
     with watch.stage("solve"):
         state = solve_state(bench.model, modulus)
     with watch.stage("measure"):
-        states = dict(zip(STATES, (bench.intact, diseased.state, state), strict=True))
-        measures = on_root(comm, lambda: _measure(bench, _here(made).fill, states))
+        states = dict(zip(STATES, (bench.intact, sick.state, state), strict=True))
+        measures = on_root(comm, lambda: _measure(bench, _here(lesions), _here(made), states))
     inputs = case_inputs(scenario, arm, mesh_sha256)
     return CaseResult(arm.name, case_key(inputs), inputs, measures, made, state)
 
 
-def _treatment(bone: MeshedBone, lesion: Lesion, arm: ArmSpec) -> Treatment:
-    path = short_axis(bone.mesh, bone.tissue, lesion)
-    if arm.fill.technique == "balloon":
-        return Treatment(path, fill_balloon(bone.mesh, lesion, path, arm.fill.cement_ml))
-    path = advance(bone.mesh, bone.tissue, path, TIP_BEYOND_CENTRE_OF_RADIUS * lesion.radius_mm)
-    fill = fill_vertebroplasty(bone.mesh, bone.tissue, lesion, path, arm.fill.cement_ml)
-    return Treatment(path, fill)
-
-
-def _measure(bench: Bench, fill: CementFill, states: Mapping[str, StateSolution]) -> CaseMeasures:
+def _measure(
+    bench: Bench,
+    lesions: tuple[Lesion, ...],
+    treatment: Treatment,
+    states: Mapping[str, StateSolution],
+) -> CaseMeasures:
     mesh = bench.bone.mesh
-    rim = rim_cells(mesh, fill.lesion, fill)
+    rim = rim_cells(mesh, lesions[0].samples, diseased(lesions), treatment.inside)
     stress = {
         name: region_stress(mesh, rim, von_mises_MPa(state.stress_MPa))
         for name, state in states.items()
     }
+    near = [d for fill in treatment.fills for d in fill.nerve_distance_mm.values()]
     return CaseMeasures(
-        lesion_ml=fill.lesion.volume_ml,
-        cement_ml=fill.volume_ml,
-        leak_ml=fill.leak_ml,
+        lesion_ml=sum(lesion.volume_ml for lesion in lesions),
+        injected_ml=sum(fill.injected_ml for fill in treatment.fills),
+        cement_ml=treatment.cement_ml,
+        augmented_ml=lesions[0].samples.volume_ml(treatment.inside),
+        leak_ml=treatment.leak_ml,
+        unplaced_ml=treatment.unplaced_ml,
+        nerve_distance_mm=min(near, default=float("inf")),
+        clamped_compaction_g=clamped_compaction_g(mesh, lesions, treatment.fills),
         transfer={n: load_transfer(s, bench.model.force_N) for n, s in states.items()},
         rim=stress,
         relief_rim=relief(stress["lesion"], stress["treated"]),
+        micromotion=_micromotion(bench, lesions, states),
         equilibrium_error={n: s.equilibrium_error for n, s in states.items()},
         iterations={n: s.record.iterations for n, s in states.items()},
         residual={n: s.record.residual for n, s in states.items()},
         dofs=bench.model.dofs,
     )
+
+
+def _micromotion(
+    bench: Bench, lesions: tuple[Lesion, ...], states: Mapping[str, StateSolution]
+) -> dict[str, Micromotion] | None:
+    """Micromotion of the first fracture in each state."""
+    broken = next((lesion.fracture for lesion in lesions if lesion.fracture is not None), None)
+    if broken is None:
+        return None
+    mesh = bench.bone.mesh
+    return {name: micromotion(mesh, s.displacement_mm, broken) for name, s in states.items()}
 
 
 def _here(value: Any) -> Any:

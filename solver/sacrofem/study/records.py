@@ -5,19 +5,29 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from sacrofem.errors import InputError
+from sacrofem.mesh.compartments import Compartment
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
 
-#: Version of the table; a newer store is refused.
-SCHEMA = 1
+#: Version of the table; 1 knew a single leak. A store of another version is refused.
+SCHEMA = 2
+#: Where cement can be that left the bone.
+LEAKS = tuple(c for c in Compartment if c not in (Compartment.BONE, Compartment.OTHER_BONE))
 #: Numbers of a record: columns of the table, in this order.
 NUMBERS = (
     "lesion_ml",
+    "injected_ml",
     "cement_ml",
+    "augmented_ml",
     "leak_ml",
+    *(f"leak_{compartment.name.lower()}_ml" for compartment in LEAKS),
+    "unplaced_ml",
+    "nerve_distance_mm",
+    "clamped_compaction_g",
     *(
         f"{state}_{name}"
         for state in STATES
@@ -27,6 +37,8 @@ NUMBERS = (
             "load_share_right",
             "rim_von_mises_mean_MPa",
             "rim_von_mises_p95_MPa",
+            "micromotion_opening_mm",
+            "micromotion_sliding_mm",
             "equilibrium_error",
             "iterations",
             "residual",
@@ -43,14 +55,22 @@ def numbers_of(measures: CaseMeasures, seconds: float) -> dict[str, float]:
     """The numbers of a case by column."""
     row: dict[str, float] = {
         "lesion_ml": measures.lesion_ml,
+        "injected_ml": measures.injected_ml,
         "cement_ml": measures.cement_ml,
-        "leak_ml": measures.leak_ml,
+        "augmented_ml": measures.augmented_ml,
+        "leak_ml": measures.leaked_ml,
+        "unplaced_ml": measures.unplaced_ml,
+        "nerve_distance_mm": measures.nerve_distance_mm,
+        "clamped_compaction_g": measures.clamped_compaction_g,
         "relief_rim_von_mises_mean": measures.relief_rim.von_mises_mean,
         "relief_rim_von_mises_p95": measures.relief_rim.von_mises_p95,
         "dofs": measures.dofs,
         "seconds": seconds,
     }
+    for compartment in LEAKS:
+        row[f"leak_{compartment.name.lower()}_ml"] = measures.leak_ml.get(compartment, 0.0)
     for state in STATES:
+        moved = measures.micromotion[state] if measures.micromotion else None
         transfer, rim = measures.transfer[state], measures.rim[state]
         row |= {
             f"{state}_stiffness_N_per_mm": transfer.stiffness_N_per_mm,
@@ -58,6 +78,8 @@ def numbers_of(measures: CaseMeasures, seconds: float) -> dict[str, float]:
             f"{state}_load_share_right": transfer.share_right,
             f"{state}_rim_von_mises_mean_MPa": rim.von_mises_mean_MPa,
             f"{state}_rim_von_mises_p95_MPa": rim.von_mises_p95_MPa,
+            f"{state}_micromotion_opening_mm": moved.opening_mm if moved else nan,
+            f"{state}_micromotion_sliding_mm": moved.sliding_mm if moved else nan,
             f"{state}_equilibrium_error": measures.equilibrium_error[state],
             f"{state}_iterations": measures.iterations[state],
             f"{state}_residual": measures.residual[state],
@@ -83,10 +105,10 @@ def open_store(path: Path) -> Iterator[sqlite3.Connection]:
             raise InputError(
                 f"{path}: not a record store ({error}); move it away, or give another folder."
             ) from error
-        if found > SCHEMA:
+        if found not in (0, SCHEMA):
             raise InputError(
-                f"{path}: written with schema {found}, this sacrofem knows {SCHEMA}; update "
-                "sacrofem, or give another folder."
+                f"{path}: written with schema {found}, this sacrofem knows {SCHEMA}; give another "
+                "folder, or use the sacrofem that wrote it."
             )
         yield store
 

@@ -7,7 +7,7 @@ from mpi4py import MPI
 
 from sacrofem.mechanics.distributed import on_root
 from sacrofem.study.bones import Patient, load_patient
-from sacrofem.study.case import CaseResult, DiseasedBone, put_lesion, set_up_bench, treat
+from sacrofem.study.case import CaseResult, DiseasedBone, put_lesions, set_up_bench, treat
 from sacrofem.study.provenance import Stopwatch, peak_memory_GB
 from sacrofem.study.recipe import MeshRecipe
 from sacrofem.study.scenario import Scenario
@@ -23,7 +23,7 @@ class ScenarioResult:
     Attributes:
         scenario: What was asked.
         patient: The bone.
-        diseased: Bench, intact state and the state with the lesion.
+        diseased: Bench, intact state and the state with the lesions.
         cases: One for each arm, in the scenario's order.
         seconds: Time by stage.
         peak_memory_GB: Summed over the ranks.
@@ -62,8 +62,8 @@ def run_scenario(
     sha256 = patient.bone.mesh.sha256
     progress("model and intact bone")
     bench = set_up_bench(patient.bone, scenario, watch, comm)
-    progress("lesion")
-    diseased = put_lesion(bench, scenario.lesions[0], watch)
+    progress("lesions")
+    diseased = put_lesions(bench, scenario, watch)
     cases = []
     for arm in scenario.arms:
         progress(f"arm {arm.name}")

@@ -10,9 +10,12 @@ from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
 from sacrofem.study.provenance import versions
 from sacrofem.study.run import ScenarioResult
+from sacrofem.treatment.lesion import Lesion
+from sacrofem.treatment.procedure import Procedure
 
-#: Raised when a field changes its meaning or goes away; new fields do not raise it.
-SCHEMA = 1
+#: Raised when a field changes its meaning or goes away; new fields do not raise it. 1 had one path
+#: and one leak an arm.
+SCHEMA = 2
 #: Part of the bone with clamped density above which the run says so.
 CLAMPED_TOLD_ABOVE = 0.05
 
@@ -42,6 +45,7 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
             "sha256": mesh.sha256,
             "from_cache": result.patient.from_cache,
         },
+        "lesions": [_lesion(lesion) for lesion in result.diseased.lesions or ()],
         "arms": {case.arm: _arm(case) for case in result.cases},
         "calibration": dict(report.calibration),
         "warnings": [*report.warnings, *_density_warning(mesh)],
@@ -78,8 +82,14 @@ def _arm(case: CaseResult) -> dict[str, Any]:
     values: dict[str, Any] = {
         "key": case.key,
         "lesion_ml": measures.lesion_ml,
+        "injected_ml": measures.injected_ml,
         "cement_ml": measures.cement_ml,
-        "leak_ml": measures.leak_ml,
+        "augmented_ml": measures.augmented_ml,
+        "leak_ml": measures.leaked_ml,
+        "leaks": {place.words: volume for place, volume in measures.leak_ml.items()},
+        "unplaced_ml": measures.unplaced_ml,
+        "nerve_distance_mm": measures.nerve_distance_mm,
+        "clamped_compaction_g": measures.clamped_compaction_g,
     }
     values |= {state: _state(measures, state) for state in STATES}
     values["relief"] = {
@@ -89,21 +99,61 @@ def _arm(case: CaseResult) -> dict[str, Any]:
         }
     }
     if case.treatment is not None:
-        path = case.treatment.path
-        values["path"] = {
-            "approach": path.name,
-            "entry_mm": path.entry_mm.tolist(),
-            "target_mm": path.target_mm.tolist(),
-            "length_in_bone_mm": path.length_in_bone_mm,
-            "sagittal_angle_deg": path.sagittal_angle_deg,
-            "clearance_mm": path.clearance_mm,
-        }
+        values["procedures"] = [procedure_values(p) for p in case.treatment.procedures]
     return values
+
+
+def procedure_values(procedure: Procedure) -> dict[str, Any]:
+    """Path and fill of one procedure as JSON values."""
+    path, fill = procedure.path, procedure.fill
+    return {
+        "lesions": [number + 1 for number in procedure.plan.lesions],
+        "path": {
+            "approach": path.approach,
+            "cannula": path.cannula,
+            "points_mm": path.points_mm.tolist(),
+            "length_in_bone_mm": path.length_in_bone_mm,
+            "axial_angle_deg": path.axial_angle_deg,
+            "sagittal_angle_deg": path.sagittal_angle_deg,
+            "clearance_mm": dict(path.clearance_mm),
+            "least_clearance_mm": path.least_clearance_mm,
+            "crosses": list(path.crosses),
+            "allowed_by_rule": path.allowed_by_rule,
+            "notes": list(path.notes),
+        },
+        "fill": {
+            "technique": fill.technique,
+            "injected_ml": fill.injected_ml,
+            "cement_ml": fill.cement_ml,
+            "augmented_ml": fill.augmented_ml,
+            "leaks": {place.words: volume for place, volume in fill.leak_ml.items()},
+            "unplaced_ml": fill.unplaced_ml,
+            "pressure_kPa": fill.pressure_kPa,
+            "stopped_by": fill.stopped_by,
+            "nerve_distance_mm": {p.words: d for p, d in fill.nerve_distance_mm.items()},
+            "notes": list(fill.notes),
+        },
+    }
+
+
+def _lesion(lesion: Lesion) -> dict[str, Any]:
+    return {
+        "name": lesion.name,
+        "kind": lesion.kind,
+        "side": lesion.side,
+        "volume_ml": lesion.volume_ml,
+        "centre_mm": lesion.centre_mm.tolist(),
+        "breach": list(lesion.breach),
+        "fractured": lesion.fracture is not None,
+    }
 
 
 def _state(measures: CaseMeasures, state: str) -> dict[str, Any]:
     transfer, rim = measures.transfer[state], measures.rim[state]
+    moved = measures.micromotion[state] if measures.micromotion else None
+    fractured = {} if moved is None else {"micromotion": asdict(moved)}
     return {
+        **fractured,
         "stiffness_N_per_mm": transfer.stiffness_N_per_mm,
         "load_share_left": transfer.share_left,
         "load_share_right": transfer.share_right,

@@ -24,7 +24,7 @@ from sacrofem.study.case import (
     DiseasedBone,
     case_inputs,
     case_key,
-    put_lesion,
+    put_lesions,
     set_up_bench,
     treat,
 )
@@ -147,7 +147,7 @@ def run_sweep(
                 continue
             arm = cases[key].scenario.arms[0]
             insert_row(store, key, arm.name, base.title, cases[key].inputs, outcome)
-            progress(done, len(cases), f"{arm.name}, {arm.fill.cement_ml:g} ml")
+            progress(done, len(cases), arm.name)
     return SweepOutcome(records, len(cases), len(known), failures)
 
 
@@ -220,7 +220,7 @@ def _bench(mesh_file: Path, base: Scenario) -> Bench:
 @lru_cache(maxsize=2)
 def _diseased(mesh_file: Path, base: Scenario) -> DiseasedBone:
     bench = _bench(mesh_file, base.model_copy(update={"lesions": ()}))
-    return put_lesion(bench, base.lesions[0], Stopwatch())
+    return put_lesions(bench, base, Stopwatch())
 
 
 def _put(data: Any, way: list[str], value: Any, where: str) -> None:

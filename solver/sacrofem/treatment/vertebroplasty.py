@@ -1,125 +1,150 @@
-"""Vertebroplasty: a cement front that grows from the needle tip through permeable tissue.
+"""Vertebroplasty: cement is pressed into the pores while the needle is withdrawn.
 
-The front moves at Darcy speed: arrival times come from fast marching (Sethian 1996, scikit-fmm)
-with a speed that follows the permeability of the tissue. Bone: Kozeny-Carman with the bone volume
-fraction from density. Tumour: slower than a void by the ratio measured between injections into a
-simulated metastasis with and without one. Intact cortex is impermeable; where the lesion destroyed
-it, cement may leave the bone, and what does is counted as leakage. The balloon's advantage in
-leakage is not put in by hand: the same breach is there for both, but a cavity needs no pressure.
+The needle is advanced along its path to the far border of the lesion and withdrawn during the
+injection (Tian 2019), so cement comes out at deposits along the path through the lesion, the
+farthest first. From there it flows by :mod:`sacrofem.treatment.flow`. The hole that the needle
+leaves behind, 5 mm3 for a millimetre of its way, is not a part of the medium.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
-import skfmm
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sacrofem.errors import InputError
 from sacrofem.image.volume import FloatArray
-from sacrofem.mesh.bone_mesh import BoneMesh
-from sacrofem.mesh.tissue_grid import BONE, OTHER_BONE, SOFT, TissueGrid
 from sacrofem.treatment.access_path import AccessPath
 from sacrofem.treatment.cement import CementFill
+from sacrofem.treatment.flow import Stops, inject
+from sacrofem.treatment.leakage import fill_of_flow, margin_of
 from sacrofem.treatment.lesion import Lesion
-from sacrofem.treatment.region import level_of_volume
+from sacrofem.treatment.medium import Medium, medium_of
+from sacrofem.treatment.operating_field import OperatingField
+from sacrofem.treatment.plan import FillPlan
+from sacrofem.treatment.track import STEP_MM, Stretch, share_out, stretches_of, track_of
 
-#: Mineral density of solid bone in g/cm3, K2HPO4 equivalent: turns density into volume fraction
-#: (cortical bone about 1200 HU, i.e. 0.97 g/cm3 on the fallback line, at a fraction near 0.9).
-SOLID_DENSITY_G_PER_CM3 = 1.08
-#: Bone volume fraction at which the relative mobility is 1: mid-range of trabecular bone.
-REFERENCE_FRACTION = 0.12
-#: Below this bone volume fraction tissue counts as a void and gains no more mobility: the lowest
-#: found in biopsies is 0.057 (Kinzl 2011).
-VOID_FRACTION = 0.05
-#: Mobility of tumour relative to a void: injected at the same rate into a simulated metastasis, the
-#: peak pressure was 5.09 kPa without and 1.20 kPa with a void (JOSR 2015;10:20).
-TUMOUR_OF_VOID = 1.20 / 5.09
-#: Mobility of soft tissue outside a breached cortex, relative to trabecular bone: an assumption.
-SOFT_TISSUE_MOBILITY = 1.0
-#: Thickness of the impermeable cortex, in voxels of the tissue grid.
-CORTEX_VOXELS = 1
-#: How far beyond the lesion's centre the needle begins, as a part of its radius: it is withdrawn
-#: during injection (Tian 2019), so it begins in the far half; the number is a choice.
-TIP_BEYOND_CENTRE_OF_RADIUS = 0.5
-#: Radius of the opening of a 13 G needle's deposit from which the front starts, in mm.
-TIP_RADIUS_MM = 1.5
+#: Rate of the injection: 3 ml/min (JOSR 2015;10:20).
+FLOW_ML_PER_S = 0.05
+#: The needle is withdrawn by this length between deposits, in mm: a choice, half the diameter of
+#: the ball of 2 ml, so that deposits merge.
+WITHDRAWN_BY_MM = 8.0
+#: How far the needle can be advanced beyond the planned tip, in mm; it stays in the lesion. A
+#: choice: as far as a lesion of 12 ml reaches on both sides of its centre.
+ADVANCED_BY_MM = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Deposit:
+    """A place on the path where cement leaves the needle.
+
+    Attributes:
+        point_mm: The place, world, shape (3,).
+        share: Its share of the cement.
+    """
+
+    point_mm: FloatArray
+    share: float
 
 
 def fill_vertebroplasty(
-    mesh: BoneMesh, tissue: TissueGrid, lesion: Lesion, path: AccessPath, cement_ml: float
+    field: OperatingField,
+    lesions: Sequence[Lesion],
+    path: AccessPath,
+    plan: FillPlan,
+    occupied: NDArray[np.bool_] | None = None,
+    treated: Sequence[Lesion] | None = None,
 ) -> CementFill:
-    """Advance the front from the needle tip until the bone holds the asked volume of cement.
+    """Inject cement from the deposits of a path until all is in or a stop rule ends it.
+
+    Args:
+        field: The bone.
+        lesions: Its lesions.
+        path: The needle's track.
+        plan: Volume, viscosity, deposits and stop rules.
+        occupied: Voxels of the tissue grid with hardened cement.
+        treated: The lesions in which it is injected; all of them by default.
 
     Raises:
-        InputError: The front cannot reach as much bone.
+        InputError: No volume is given, there are fewer deposits than lesions on the path, one lies
+            where no cement can go, or the pores within reach hold less than the volume.
     """
-    samples = lesion.samples
-    if cement_ml == 0.0:
-        inside = np.zeros(len(samples.cell), dtype=bool)
-        return _fill(lesion, inside, 0.0)
-    arrival = arrival_times(mesh, tissue, lesion, path.target_mm)
-    index = tissue.index_of(mesh.frame.to_local(samples.points_mm)).T
-    field = ndimage.map_coordinates(arrival, index, order=1, mode="nearest")
-    field = np.where(field >= _NEVER, np.inf, field)
-    level = level_of_volume(samples, field, cement_ml, "fill, vertebroplasty")
-    outside = (tissue.tissue != BONE) & (arrival <= level)
-    leak_ml = float(outside.sum()) * tissue.step_mm**3 / 1000.0
-    return _fill(lesion, field <= level, leak_ml)
+    if plan.cement_ml is None:
+        raise InputError("fill, vertebroplasty: cement_ml is needed, found none; give a volume.")
+    medium = medium_of(field, lesions, plan.viscosity, occupied=occupied)
+    aims = lesions if treated is None else treated
+    deposits = deposits_of(field, aims, path, plan.cement_ml, plan.deposits)
+    places = field.tissue.index_of(
+        field.atlas.frame.to_local(np.stack([deposit.point_mm for deposit in deposits]))
+    )
+    sources = [(place, deposit.share) for place, deposit in zip(places, deposits, strict=True)]
+    stops = stops_of(field, medium, plan)
+    flow = inject(medium, sources, plan.cement_ml, FLOW_ML_PER_S, stops)
+    return fill_of_flow(field, flow, medium, "vertebroplasty", notes=_notes(deposits))
 
 
-def arrival_times(
-    mesh: BoneMesh, tissue: TissueGrid, lesion: Lesion, tip_mm: FloatArray
-) -> NDArray[np.float64]:
-    """When the front arrives at each voxel, relative, shape of the grid; large where never."""
-    local = tissue.local_points()
-    tip = mesh.frame.to_local(tip_mm[None])[0]
-    centre = mesh.frame.to_local(lesion.centre_mm[None])[0]
-    in_lesion = np.linalg.norm(local - centre, axis=-1) <= lesion.radius_mm
-    speed = mobility(tissue, in_lesion)
-    start = np.linalg.norm(local - tip, axis=-1) - TIP_RADIUS_MM
-    closed = speed <= 0.0
-    if closed[start <= 0.0].all():
+def stops_of(field: OperatingField, medium: Medium, plan: FillPlan) -> Stops:
+    """The stop rules of a plan."""
+    margin = None if plan.margin_mm is None else margin_of(field, medium, plan.margin_mm)
+    return Stops(plan.pressure_kPa, margin)
+
+
+def deposits_of(
+    field: OperatingField,
+    lesions: Sequence[Lesion],
+    path: AccessPath,
+    volume_ml: float,
+    number: int | None = None,
+) -> tuple[Deposit, ...]:
+    """Deposits along a path in the order of the injection, from its far end backwards.
+
+    Each lesion on the path has at least one, and a share of the cement by the length of path in it.
+    In a lesion they stand evenly, and so far from its borders that the ball of a deposit stays
+    inside: nobody injects at the border. A path that meets no lesion has one deposit, at its tip.
+
+    Args:
+        field: The bone.
+        lesions: The lesions that the path treats.
+        path: The needle's track.
+        volume_ml: Volume of all deposits.
+        number: How many deposits; None: one for each ``WITHDRAWN_BY_MM`` of path in a lesion.
+
+    Raises:
+        InputError: There are fewer deposits than lesions on the path.
+    """
+    track = track_of(path, ADVANCED_BY_MM)
+    stretches = stretches_of(field, lesions, track)
+    if not stretches:
+        return (Deposit(path.tip_mm, 1.0),)
+    # Each point of a track stands for a step of it, even where a lesion holds only one.
+    lengths = [stretch.length_mm + STEP_MM for stretch in stretches]
+    whole_mm = sum(lengths)
+    made = []
+    counts = _counts(stretches, number)
+    for stretch, length, count in zip(stretches, lengths, counts, strict=True):
+        share = length / whole_mm / count
+        ball_mm = np.cbrt(3000.0 * volume_ml * share / (4.0 * np.pi))
+        inset = min(max(ball_mm, length / (2.0 * count)), length / 2.0)
+        places = np.linspace(inset, length - inset, count) if count > 1 else [length / 2.0]
+        made += [(stretch.start_mm + place, share) for place in places]
+    made.sort(reverse=True)
+    points = track.at(np.array([at for at, _ in made]))
+    return tuple(Deposit(point, share) for point, (_, share) in zip(points, made, strict=True))
+
+
+def _counts(stretches: Sequence[Stretch], number: int | None) -> list[int]:
+    """Deposits of each stretch."""
+    if number is None:
+        return [max(round(stretch.length_mm / WITHDRAWN_BY_MM), 1) for stretch in stretches]
+    if number < len(stretches):
         raise InputError(
-            f"fill, vertebroplasty: the needle tip at {tip.round(0)} mm (left, posterior, superior "
-            "of the S1 endplate) is not in permeable bone; choose another target."
+            f"fill, vertebroplasty: {len(stretches)} lesions on the path need at least as many "
+            f"deposits, found {number}; give more, or leave the number out."
         )
-    times = skfmm.travel_time(
-        np.ma.MaskedArray(start, closed), np.where(closed, 1.0, speed), dx=tissue.step_mm
-    )
-    return np.asarray(np.ma.filled(times, 10.0 * _NEVER))
+    return share_out(stretches, number)
 
 
-def mobility(tissue: TissueGrid, in_lesion: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Speed of the cement front relative to trabecular bone, shape of the grid."""
-    fraction = np.minimum(tissue.density.g_per_cm3 / SOLID_DENSITY_G_PER_CM3, 0.999)
-    speed = relative_mobility(np.maximum(fraction, VOID_FRACTION))
-    bone = tissue.tissue == BONE
-    speed[bone & in_lesion] = TUMOUR_OF_VOID * relative_mobility(VOID_FRACTION)
-    cortex = bone & ~ndimage.binary_erosion(bone, iterations=CORTEX_VOXELS)
-    speed[cortex & ~in_lesion] = 0.0
-    speed[tissue.tissue == SOFT] = SOFT_TISSUE_MOBILITY
-    speed[tissue.tissue == OTHER_BONE] = 0.0
-    return np.asarray(speed)
-
-
-def relative_mobility(fraction: FloatArray | float) -> FloatArray:
-    """Permeability at a bone volume fraction f, relative to trabecular bone.
-
-    Kozeny-Carman: proportional to ``(1 - f)^3 / f^2`` (Carman 1937).
-    """
-    f, reference = np.asarray(fraction), REFERENCE_FRACTION
-    return np.asarray(((1.0 - f) / (1.0 - reference)) ** 3 * (reference / f) ** 2)
-
-
-def _fill(lesion: Lesion, inside: NDArray[np.bool_], leak_ml: float) -> CementFill:
-    return CementFill(
-        technique="vertebroplasty",
-        lesion=lesion,
-        inside=inside,
-        volume_ml=lesion.samples.volume_ml(inside),
-        leak_ml=leak_ml,
-        interdigitated=True,
-        compacted_g_per_cm3=np.zeros(lesion.samples.cells),
-    )
-
-
-_NEVER = 1e9
+def _notes(deposits: Sequence[Deposit]) -> tuple[str, ...]:
+    if len(deposits) == 1:
+        return ("one deposit on the path",)
+    return (f"{len(deposits)} deposits along the path, the farthest first",)

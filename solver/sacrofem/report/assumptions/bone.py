@@ -10,6 +10,7 @@ from sacrofem.study.scenario import Scenario
 
 STANDING = "s12891-022-05522-3 (2022)"
 CARTILAGE = "BMC Musculoskelet Disord 2013 14:217, Table 1 (another published table has 10 MPa)"
+BROKEN = "fractured human metastases, 14.47 kPa (La Barbera 2025)"
 TUMOUR = "explanted human metastases, not fractured (La Barbera 2025)"
 CEMENT = "measured range 0.95-3 GPa; 1937 ± 478 MPa (ISO 5833, PMC3698342)"
 
@@ -158,9 +159,28 @@ def _materials(scenario: Scenario) -> list[Assumption]:
     shell = "s13018-020-01650-5, Table 1; thickness 0.5-2 mm"
     chosen = (
         ("tumour_MPa", "Tumour, Young's modulus", "MPa", TUMOUR),
+        ("fracture_MPa", "Gap of a fracture, Young's modulus", "MPa", BROKEN),
+        (
+            "blastic_g_per_cm3",
+            "Blastic bone, density",
+            "g/cm³",
+            f"{CHOICE}: dense bone, treatment and mechanics alike",
+        ),
+        (
+            "blastic_stiffening",
+            "Blastic bone, part of the stiffening by the density law",
+            "1",
+            f"denser, but not proportionally stiffer; {CHOICE}",
+        ),
         ("cement_MPa", "PMMA, Young's modulus", "MPa", CEMENT),
         ("composite_porosity", "Cement in bone, porosity", "1", kinzl),
         ("composite_exponent", "Cement in bone, exponent of 1 - porosity", "1", kinzl),
+        (
+            "interface_factor",
+            "Cement in bone, part of the modulus that the interface leaves",
+            "1",
+            "1 is bonded; contact and shrinkage leave 0.6 to 0.63 (Kinzl 2012)",
+        ),
         ("cortex_mm", "Cortex, thickness", "mm", shell),
         ("cortex_MPa", "Cortex, Young's modulus", "MPa", shell),
     )
@@ -171,7 +191,7 @@ def _materials(scenario: Scenario) -> list[Assumption]:
         value, default = getattr(used, field), getattr(materials.MaterialParameters(), field)
         shown = "as the bone" if value is None else show(value)
         rows.append(Assumption(group, name, shown, unit, source_of(value, default, source)))
-    follows = "from the modulus of PMMA, the porosity and the exponent"
+    follows = "from the modulus of PMMA, the porosity, the exponent and the interface"
     nearly = "nearly incompressible under a fast load (Whyne, Tschirhart)"
     return [
         *rows,
