@@ -243,6 +243,15 @@ def test_more_cement_than_bone_ends_with_status_2_on_all_ranks(shared: Path) -> 
     assert not (shared.parent / "much").exists()
 
 
+def test_a_cohort_has_patients_of_its_own(tmp_path: Path) -> None:
+    """Protects: a folder with a cohort is told from a scenario, and takes no images."""
+    cohort = ROOT / "scenarios" / "cohorts" / "andresen-2014"
+    done = sacrofem("run", cohort, "--out", tmp_path / "out", "--ct", tmp_path / "ct.nii.gz")
+    assert done.returncode == 2
+    assert "is a cohort, whose patients are phantoms of their own" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")

@@ -20,7 +20,8 @@ from sacrofem.errors import InputError
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.mesh.abaqus import write_abaqus
 from sacrofem.mesh.bone_mesh import BoneMesh, Part, facet_areas_mm2, signed_volumes_mm3
-from sacrofem.mesh.export import GMSH_FREE, export_mesh, write_gmsh
+from sacrofem.mesh.export import export_mesh
+from sacrofem.mesh.gmsh_file import GMSH_FREE, write_gmsh
 from sacrofem.mesh.modulus_bins import bin_modulus
 
 COMM = MPI.COMM_WORLD

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pyvista
-import vtk
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from vtkmodules.vtkCommonCore import vtkObject
 
 from sacrofem.errors import InputError
 from sacrofem.image.noted import Noted
@@ -84,8 +84,8 @@ def _read(path: Path) -> tuple[pyvista.PolyData, str]:
         )
     if not path.is_file() or path.stat().st_size == 0:
         raise InputError(f"{path}: no such file, or it is empty; give a surface.")
-    shown = vtk.vtkObject.GetGlobalWarningDisplay()
-    vtk.vtkObject.GlobalWarningDisplayOff()
+    shown = vtkObject.GetGlobalWarningDisplay()
+    vtkObject.GlobalWarningDisplayOff()
     try:
         raw = pyvista.read(path)
         mesh = raw.triangulate().clean(
@@ -96,7 +96,7 @@ def _read(path: Path) -> tuple[pyvista.PolyData, str]:
             f"{path}: not readable as a surface ({str(error).splitlines()[0]}); export it again."
         ) from error
     finally:
-        vtk.vtkObject.SetGlobalWarningDisplay(shown)
+        vtkObject.SetGlobalWarningDisplay(shown)
     if (
         not (mesh.n_cells and mesh.is_all_triangles)
         or not np.isfinite(np.asarray(mesh.points)).all()

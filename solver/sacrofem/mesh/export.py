@@ -6,25 +6,19 @@ from typing import Any
 from xml.etree import ElementTree
 
 import dolfinx
-import gmsh
 import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.errors import InputError
 from sacrofem.image.volume import FloatArray
 from sacrofem.mesh.abaqus import write_abaqus
-from sacrofem.mesh.bone_mesh import BoneMesh, Part
+from sacrofem.mesh.bone_mesh import BoneMesh
 from sacrofem.mesh.domain import make_domain, tag_cells, tag_facets
 from sacrofem.mesh.files import write_vtu
 from sacrofem.mesh.modulus_bins import ModulusBins
 from sacrofem.mesh.share import share_of
-
-#: Number of gmsh's group of untagged facets: gmsh counts from 1, :data:`SurfaceTag.FREE` is 0.
-GMSH_FREE = 100
-_GMSH_TRIANGLE, _GMSH_TETRAHEDRON = 2, 4
 
 SUFFIXES = {
     ".vtu": "ParaView",
@@ -61,6 +55,9 @@ def export_mesh(
     if suffix == ".inp":
         return write_abaqus(path, mesh, young_MPa, poisson, bins=bins, order=order)
     if suffix == ".msh":
+        # gmsh takes half a second to import, and no other format needs it.
+        from sacrofem.mesh.gmsh_file import write_gmsh
+
         write_gmsh(path, mesh)
     elif suffix in (".vtu", ".xdmf"):
         ratio = np.broadcast_to(np.asarray(poisson, dtype=np.float64), mesh.part.shape)
@@ -137,64 +134,3 @@ def _regroup(path: Path, cell_names: tuple[str, ...]) -> None:
         item.set("Precision", "4" if (item.text or "").endswith("/Values") else "8")
     ElementTree.indent(tree)
     tree.write(path, encoding="utf-8", xml_declaration=True)
-
-
-def write_gmsh(path: Path, mesh: BoneMesh) -> None:
-    """Write binary MSH 4.1 with a physical group for each part and each tagged surface.
-
-    The groups have the names of :class:`Part` and :class:`SurfaceTag` and their numbers, but for
-    untagged facets, which are :data:`GMSH_FREE`. Nodes and elements are numbered from 1, elements
-    with the tetrahedra first.
-
-    Args:
-        path: File to write, with the suffix ``.msh``.
-        mesh: Bone mesh.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    running = bool(gmsh.isInitialized())
-    if not running:
-        gmsh.initialize(interruptible=False)
-    try:
-        gmsh.option.setNumber("General.Terminal", 0)
-        gmsh.option.setNumber("Mesh.MshFileVersion", 4.1)
-        gmsh.option.setNumber("Mesh.Binary", 1)
-        gmsh.model.add(mesh.sha256[:16])
-        _fill_gmsh(mesh)
-        gmsh.write(str(path))
-        gmsh.model.remove()
-    finally:
-        if not running:
-            gmsh.finalize()
-
-
-def _fill_gmsh(mesh: BoneMesh) -> None:
-    """Give the mesh to gmsh's current model."""
-    for part in Part:
-        cells = mesh.cells_of(part)
-        if len(cells) > 0:
-            _add_group(3, int(part), part.name)
-    # All nodes go to one volume first; gmsh then finds which are on a surface or another part.
-    nodes = np.arange(1, len(mesh.points_mm) + 1)
-    gmsh.model.mesh.addNodes(3, int(mesh.part.min()), nodes, mesh.points_mm.ravel())
-    for part in Part:
-        cells = mesh.cells_of(part)
-        if len(cells) > 0:
-            corners = mesh.tets[cells].ravel() + 1
-            gmsh.model.mesh.addElementsByType(int(part), _GMSH_TETRAHEDRON, cells + 1, corners)
-    for tag in SurfaceTag:
-        facets = np.flatnonzero(mesh.facet_tag == tag)
-        if len(facets) > 0:
-            number = int(tag) if tag != SurfaceTag.FREE else GMSH_FREE
-            _add_group(2, number, tag.name)
-            gmsh.model.mesh.addElementsByType(
-                number,
-                _GMSH_TRIANGLE,
-                len(mesh.tets) + facets + 1,
-                mesh.facets[facets].ravel() + 1,
-            )
-    gmsh.model.mesh.reclassifyNodes()
-
-
-def _add_group(dim: int, number: int, name: str) -> None:
-    gmsh.model.addDiscreteEntity(dim, number)
-    gmsh.model.addPhysicalGroup(dim, [number], number, name)

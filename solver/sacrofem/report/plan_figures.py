@@ -17,7 +17,15 @@ from scipy import ndimage
 
 from sacrofem.image.volume import FloatArray
 from sacrofem.mesh.compartments import PASSAGES, Compartment
-from sacrofem.report.plan_slices import PlanSlice, Region, cut, needle_mm, plan_planes, region_of
+from sacrofem.report.plan_slices import (
+    PlanSlice,
+    Region,
+    cut,
+    needle_mm,
+    plan_planes,
+    region_of,
+    region_of_voxels,
+)
 from sacrofem.treatment.access.structures import RADIUS_MM
 from sacrofem.treatment.access_path import AccessPath
 from sacrofem.treatment.lesion import Fracture, Lesion
@@ -38,7 +46,7 @@ NAMED_MM2 = 18.0
 #: A needle lies in a plane when it leaves it by less than this, in mm.
 IN_PLANE_MM = 0.5
 #: Scale of the pictures, space between them and above each row, length of the scale bar.
-MM_PER_INCH, GAP_IN, HEAD_IN, FOOT_IN, BAR_MM = 44.0, 0.08, 0.48, 0.85, 20.0
+MM_PER_INCH, GAP_IN, HEAD_IN, FOOT_IN, BAR_MM = 44.0, 0.08, 0.48, 1.0, 20.0
 #: Longest line above a row; all of it stands in the tables.
 HEAD_LETTERS = 150
 CONVENTION = "patient's right is on the left of axial and coronal pictures"
@@ -46,12 +54,13 @@ CONVENTION = "patient's right is on the left of axial and coronal pictures"
 
 @dataclass(frozen=True, eq=False)
 class ArmRegions:
-    """What an arm put into the bone, as regions of the tissue grid."""
+    """What an arm put into the bone and beside it, as regions of the tissue grid."""
 
     pure: Region
     mixed: Region
     hollow: Region
     shell: Region
+    leaked: Region
 
 
 def arm_regions(field: OperatingField, treatment: Treatment) -> ArmRegions:
@@ -70,6 +79,7 @@ def arm_regions(field: OperatingField, treatment: Treatment) -> ArmRegions:
         mixed=together([fill.interdigitated for fill in fills]),
         hollow=together([fill.hollow for fill in fills]),
         shell=region_of(field, shell),
+        leaked=region_of_voxels(field, np.concatenate([fill.leak_voxels for fill in fills])),
     )
 
 
@@ -156,11 +166,11 @@ def _background(axes: Axes, piece: PlanSlice, mg_per_cm3: FloatArray) -> None:
 
 
 def _passages(axes: Axes, field: OperatingField, piece: PlanSlice, treatment: Treatment) -> None:
-    """Outlines and names of canal and foramina; filled where cement got into them."""
+    """Outlines and names of canal and foramina; in red where cement got into them."""
     codes = piece.nearest(field.tissue.compartment)
     leaked = [code for code in PASSAGES if treatment.leak_ml.get(code, 0.0) > 0.0]
     _outline(axes, piece, _softened(np.isin(codes, PASSAGES)), PASSAGE, 1.0)
-    _outline(axes, piece, _softened(np.isin(codes, leaked)), LEAK, 1.6, fill=0.45)
+    _outline(axes, piece, _softened(np.isin(codes, leaked)), LEAK, 1.6)
     pixel_mm2 = float(np.diff(piece.up_mm[:2])[0] * np.diff(piece.right_mm[:2])[0])
     for code in PASSAGES:
         rows, columns = np.nonzero(codes == code)
@@ -203,6 +213,7 @@ def _outline(
 
 def _regions(axes: Axes, piece: PlanSlice, diseased: Sequence[Region], regions: ArmRegions) -> None:
     drawn: list[tuple[Region, str, float, str, float]] = [
+        (regions.leaked, LEAK, 1.0, "-", 0.7),
         (regions.mixed, MIXED, 1.2, "-", 0.4),
         (regions.pure, PURE, 1.2, "-", 0.5),
         (regions.shell, SHELL, 0.9, ":", 0.0),
@@ -322,7 +333,6 @@ def _legend(
     regions: Sequence[ArmRegions],
 ) -> None:
     """What the colours mean: only those that are in the picture."""
-    leaked = {code for treatment in arms.values() for code in treatment.leak_ml}
 
     def seen(name: str) -> bool:
         return any(not getattr(arm, name).empty for arm in regions)
@@ -335,17 +345,18 @@ def _legend(
         (seen("hollow"), Line2D([], [], color="black", label="empty cavity")),
         (seen("shell"), Line2D([], [], color=SHELL, linestyle=":", label="compacted bone")),
         (True, Line2D([], [], color=PASSAGE, label="canal and foramina")),
-        (bool(leaked & set(PASSAGES)), Patch(fc=LEAK, alpha=0.6, label="passage with cement")),
+        (seen("leaked"), Patch(fc=LEAK, alpha=0.8, label="cement outside the bone")),
         (
             any(lesion.fracture is not None for lesion in lesions),
             Line2D([], [], color=FRACTURE, linestyle=(0, (4, 1, 1, 1)), label="fracture"),
         ),
         (True, Patch(fc=NEEDLE, label="cannula")),
     ]
+    handles = [handle for shown, handle in entries if shown]
     legend = figure.legend(
-        handles=[handle for shown, handle in entries if shown],
+        handles=handles,
         loc="lower center",
-        ncols=sum(shown for shown, _ in entries),
+        ncols=-(-len(handles) // 2),
         columnspacing=1.2,
         handletextpad=0.5,
         fontsize=TEXT_PT - 1,

@@ -90,10 +90,9 @@ def plan_pictures(
             f"Axial, coronal and sagittal slices of the CT and one along the needle for {names}, "
             "with lesion, cement, nerve passages and cannula.",
             "One row a procedure: planes of the sacral frame through the centre of the lesion that "
-            "it treats, and the plane that holds the needle. The CT is shown as density. Cement "
-            "outside the bone is counted by compartment; a nerve passage that it reached is "
-            "filled, the rest of it is in the tables only. R, L: the patient's right and left; A, "
-            "P: front and back; S, I: above and below. Axial is seen from the feet.",
+            "it treats, and the plane that holds the needle. The CT is shown as density. A nerve "
+            "passage that cement reached is outlined in red. R, L: the patient's right and left; "
+            "A, P: front and back; S, I: above and below. Axial is seen from the feet.",
         )
     if window.result() is None:
         return [slices], NO_SCENE

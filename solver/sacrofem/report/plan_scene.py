@@ -111,6 +111,7 @@ def _painter(
         solids = [(mesh, LESION, 0.25) for mesh in diseased]
         solids += [(_surface(field, regions.mixed), MIXED, 0.75)]
         solids += [(_surface(field, regions.pure), PURE, 1.0)]
+        solids += [(_surface(field, regions.leaked), LEAK, 1.0)]
         for mesh, colour, opacity in solids:
             if mesh.n_points:
                 plotter.add_mesh(mesh, color=colour, opacity=opacity, smooth_shading=True)
@@ -185,7 +186,7 @@ def _legend(figure: Figure) -> None:
         ("cement", PURE),
         ("cement in bone's pores", MIXED),
         ("canal and foramina", NERVE),
-        ("with cement in it", LEAK),
+        ("cement outside the bone", LEAK),
         ("cannula", NEEDLE),
     )
     figure.legend(

@@ -107,6 +107,19 @@ def region_of(field: OperatingField, inside: NDArray[np.bool_]) -> Region:
     return Region(box, share.astype(np.float32))
 
 
+def region_of_voxels(field: OperatingField, voxels: NDArray[np.int64]) -> Region:
+    """Voxels of the tissue grid, shape (n, 3), as a region."""
+    if len(voxels) == 0:
+        return region_of(field, field.samples.none)
+    low = np.maximum(voxels.min(axis=0) - 3, 0)
+    high = np.minimum(voxels.max(axis=0) + 4, field.tissue.tissue.shape)
+    share = np.zeros(tuple(high - low), dtype=np.float32)
+    share[tuple((voxels - low).T)] = 1.0
+    # A leak is often a sheet of one voxel: it is spread by half a voxel so that it is seen.
+    spread = np.minimum(2.0 * ndimage.gaussian_filter(share, SOFTENED), 1.0)
+    return Region(tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)), spread)
+
+
 def plan_planes(
     frame: SacralFrame, centre_mm: FloatArray, path: AccessPath
 ) -> tuple[CutPlane, ...]:

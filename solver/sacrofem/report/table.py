@@ -11,6 +11,8 @@ Summary = Mapping[str, Any]
 #: Below this change of the rim stress by the lesion, relative to the intact state, a restoration
 #: would be a ratio of two small differences and is not shown.
 LESION_EFFECT_AT_LEAST = 0.01
+#: A leak below this would read as 0.00 ml: a touch of cement, not a leak.
+SHOWN_FROM_ML = 0.005
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,11 @@ def procedures_table(summary: Summary) -> Table:
     for name, arm in summary["arms"].items():
         for number, procedure in enumerate(arm.get("procedures") or (), start=1):
             path, fill = procedure["path"], procedure["fill"]
-            leaks = [f"{place} {fixed(volume, 2)}" for place, volume in fill["leaks"].items()]
+            leaks = [
+                f"{place} {fixed(volume, 2)}"
+                for place, volume in fill["leaks"].items()
+                if volume >= SHOWN_FROM_ML
+            ]
             rows.append(
                 (
                     name,

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from distributed import Client, LocalCluster, as_completed
 from mpi4py import MPI
 from pydantic import Field, ValidationError
 
@@ -178,6 +177,9 @@ def _compute(
     """Numbers of each case, or the text of its error, as they finish."""
     if not cases:
         return
+    # A quarter of a second to import, which every other command would spend.
+    from distributed import Client, LocalCluster, as_completed
+
     # Loopback only: the workers of a laptop have no business on its network.
     with (
         LocalCluster(
