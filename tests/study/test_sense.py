@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,20 +16,34 @@ from sacrofem.mesh.compartments import Compartment
 from sacrofem.mesh.tissue_grid import ILIUM_LEFT, ILIUM_RIGHT, TissueGrid
 from sacrofem.study.case import CaseMeasures, put_lesions, set_up_bench, treat
 from sacrofem.study.provenance import Stopwatch
-from sacrofem.study.scenario import ArmSpec, FillSpec, LesionSpec, MaterialSpec, Scenario
+from sacrofem.study.scenario import (
+    ArmSpec,
+    FillSpec,
+    FractureSpec,
+    LesionSpec,
+    MaterialSpec,
+    Scenario,
+)
 
 TECHNIQUES = ("balloon", "vertebroplasty")
 
 
-def scenario(side: str = "right", lesion_ml: float = 7.1, cement_ml: float = 6.0, **more):
+def scenario(
+    side: str = "right",
+    lesion_ml: float = 7.1,
+    cement_ml: float = 6.0,
+    lesion: dict[str, Any] | None = None,
+    techniques: tuple[str, ...] = TECHNIQUES,
+    **more,
+):
     """Order 1: whether a result makes sense does not hang on it, and it is ten times faster."""
     arms = tuple(
-        ArmSpec(name=t, fill=FillSpec(technique=t, cement_ml=cement_ml)) for t in TECHNIQUES
+        ArmSpec(name=t, fill=FillSpec(technique=t, cement_ml=cement_ml)) for t in techniques
     )
     return Scenario(
         title="sense",
         mesh=Path("none.yaml"),
-        lesions=(LesionSpec(site=f"lateral mass {side}", volume_ml=lesion_ml),),
+        lesions=(LesionSpec(site=f"lateral mass {side}", volume_ml=lesion_ml, **(lesion or {})),),
         arms=arms,
         order=1,
         **more,
@@ -105,6 +120,42 @@ def test_stiffer_cement_stiffens_more_and_softer_tumour_less(
     before = base["balloon"].transfer
     assert stiffness("treated", cement_MPa=3000.0) > before["treated"].stiffness_N_per_mm
     assert stiffness("lesion", tumour_MPa=20.0) > before["lesion"].stiffness_N_per_mm
+
+
+def test_a_broken_cortex_weakens_more_and_dense_bone_does_not(
+    phantom_bone: MeshedBone, base: dict[str, CaseMeasures]
+) -> None:
+    """Protects: what a breach and a blastic lesion mean to the load."""
+
+    def stiffness(lesion: dict[str, Any]) -> dict[str, float]:
+        question = scenario(lesion=lesion, techniques=("balloon",))
+        found = measure(phantom_bone, question)["balloon"].transfer
+        return {name: transfer.stiffness_N_per_mm for name, transfer in found.items()}
+
+    lytic = base["balloon"].transfer["lesion"].stiffness_N_per_mm
+    assert stiffness({"breach": ("anterior",)})["lesion"] < lytic
+    blastic = stiffness({"kind": "blastic"})
+    assert blastic["lesion"] > blastic["intact"]
+    mixed = stiffness({"kind": "mixed"})
+    assert lytic < mixed["lesion"] < blastic["lesion"]
+
+
+def test_cement_holds_the_sides_of_a_fracture_together(phantom_bone: MeshedBone) -> None:
+    """Protects: a fracture slides under the load, and cement across it stops that."""
+    question = scenario(lesion={"fracture": FractureSpec(zone="I")}, techniques=("vertebroplasty",))
+    case = measure(phantom_bone, question)["vertebroplasty"]
+    assert case.micromotion is not None
+    slide = {name: moved.sliding_mm for name, moved in case.micromotion.items()}
+    assert slide["lesion"] > 5.0 * slide["intact"]
+    assert slide["treated"] < 0.5 * slide["lesion"]
+
+
+def test_injected_cement_is_in_the_bone_outside_it_or_in_the_syringe(
+    base: dict[str, CaseMeasures],
+) -> None:
+    for case in base.values():
+        placed = case.cement_ml + case.leaked_ml + case.unplaced_ml
+        assert placed == pytest.approx(case.injected_ml, abs=1e-9)
 
 
 def mirrored(bone: MeshedBone) -> MeshedBone:
