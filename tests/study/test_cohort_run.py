@@ -72,6 +72,7 @@ def _measures(cement_ml: float) -> CaseMeasures:
         leak_ml={Compartment.PRESACRAL: 0.25},
         unplaced_ml=0.0,
         nerve_distance_mm=3.5,
+        clamped_compaction_g=0.0,
         transfer={s: LoadTransfer(0.5, 0.5, stiffness[s]) for s in STATES},
         rim=rim,
         relief_rim=relief(rim["lesion"], rim["treated"]),
