@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sacrofem.report.digits import DASH, fixed, signed
-from sacrofem.report.table import Table
+from sacrofem.report.table import SHOWN_FROM_ML, Table
 
 Values = Mapping[str, Any]
 #: Marks a value that the paper does not give.
@@ -201,7 +201,11 @@ def _results(values: Values) -> Table:
 
 
 def _events(found: Mapping[str, Any]) -> str:
-    leaks = [f"{place} {fixed(ml, 2)} ml" for place, ml in found["leak_ml"].items()]
+    leaks = [
+        f"{place} {fixed(ml, 2)} ml"
+        for place, ml in found["leak_ml"].items()
+        if ml >= SHOWN_FROM_ML
+    ]
     stops = [p["stopped_by"] for p in found.get("procedures", ()) if p["stopped_by"]]
     return "; ".join([*leaks, *dict.fromkeys(stops)]) or "none"
 

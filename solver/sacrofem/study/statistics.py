@@ -155,7 +155,8 @@ def _wilcoxon(change: FloatArray, left_out: str) -> SignificanceTest:
     if n == 0 and zeros:
         return SignificanceTest(name, 0, None, None, "no pair differs")
     if n < AT_LEAST:
-        note = "; ".join(filter(None, (_too_few(n, "pairs that differ"), dropped)))
+        what = "pair that differs" if n == 1 else "pairs that differ"
+        note = "; ".join(filter(None, (_too_few(n, what), dropped)))
         return SignificanceTest(name, n, None, None, note)
     tied = len(np.unique(np.abs(moved))) < n
     exact = n <= ENUMERATED_UP_TO
