@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +24,11 @@ from sacrofem.report.cohort_table import cohort_text
 from sacrofem.report.mesh_page import write_mesh_report
 from sacrofem.report.mesh_table import mesh_table
 from sacrofem.report.page import write_report
+from sacrofem.report.scene import render_window
 from sacrofem.report.table import comparison_table
 from sacrofem.study.bones import load_patient
 from sacrofem.study.check import check_scenario
 from sacrofem.study.cohort import is_cohort
-from sacrofem.study.cohort_run import run_cohort
 from sacrofem.study.fields import write_fields
 from sacrofem.study.images import read_images
 from sacrofem.study.mesh_files import export_names, write_mesh_files
@@ -118,7 +119,9 @@ def check(
 ) -> None:
     """Draw lesions, paths and cement of a scenario, with every clearance; nothing is solved."""
     question, recipe = _read(scenario, out, ct, labels)
-    with _status() as say:
+    with _status() as say, ThreadPoolExecutor(1) as pool:
+        # Another process finds out whether VTK can draw here, while this one computes.
+        pool.submit(render_window)
         say("mesh, lesions, paths and cement")
         found = check_scenario(question, recipe)
         say("pictures")
@@ -213,6 +216,9 @@ def _run_cohort(cohort: Path, out: Path, own_images: bool) -> None:
             f"--ct, --labels: {cohort} is a cohort, whose patients are phantoms of their own; give "
             "a scenario to run it on your images."
         )
+    # Its statistics take a quarter of a second to import, which every other command would spend.
+    from sacrofem.study.cohort_run import run_cohort
+
     with _status() as say:
         outcome = run_cohort(cohort, out, comm, say)
         say("report")
