@@ -208,27 +208,37 @@ def test_cannula_is_drawn_to_scale(
         assert mm[0] / (box.width * width) == pytest.approx(mm[1] / (box.height * height))
 
 
-def test_a_passage_with_cement_is_marked(
+def test_cement_outside_the_bone_is_drawn_and_its_passage_outlined(
     field: OperatingField, lesion: Lesion, make_arm: Callable[..., Treatment]
 ) -> None:
-    """Protects: a leak into a nerve passage is seen, and none is shown where there is none."""
+    """Protects: a leak is seen where it is, and none is shown where there is none."""
+    red = [int(LEAK[i : i + 2], 16) / 255 for i in (1, 3, 5)]
 
-    def marked(arm: Treatment) -> bool:
+    def drawn(code: Compartment | None) -> tuple[bool, bool, bool]:
+        """Whether the legend has it, cement is filled, a passage is outlined."""
+        arm = make_arm({} if code is None else {code: 0.3})
+        if code is not None:
+            procedure = arm.procedures[0]
+            voxels = np.argwhere(field.tissue.compartment == code)
+            fill = replace(procedure.fill, leak_voxels=voxels)
+            arm = Treatment((replace(procedure, fill=fill),))
         regions = {"arm": arm_regions(field, arm)}
         figure = plan_slices(field, (lesion,), {"arm": arm}, regions)
-        return any(
-            text.get_text() == "passage with cement" for text in figure.legends[0].get_texts()
-        ) and any(
-            np.allclose(
-                patch.get_facecolor()[:3], [int(LEAK[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-            )
-            for axes in figure.axes
-            for patch in axes.patches
+        patches = [patch for axes in figure.axes for patch in axes.patches]
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        return (
+            "cement outside the bone" in texts,
+            any(p.get_fill() and np.allclose(p.get_facecolor()[:3], red) for p in patches),
+            any(
+                np.allclose(p.get_edgecolor()[:3], red) and p.get_linewidth() > 1.5
+                for p in patches
+                if not p.get_fill()
+            ),
         )
 
-    assert marked(make_arm({Compartment.CANAL: 0.3}))
-    assert not marked(make_arm({Compartment.PRESACRAL: 0.3}))
-    assert not marked(make_arm())
+    assert drawn(Compartment.CANAL) == (True, True, True)
+    assert drawn(Compartment.PRESACRAL) == (True, True, False)
+    assert drawn(None) == (False, False, False)
 
 
 def test_tables_hold_every_figure_of_path_and_fill(
