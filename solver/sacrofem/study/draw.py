@@ -79,9 +79,9 @@ def draw_missing(
     Raises:
         InputError: No sample has the stated mean, SD and range together with the given values.
     """
-    values = np.array([np.nan if value is None else value for value in given], dtype=float)
-    free = np.flatnonzero(np.isnan(values))
-    if not len(free):
+    values = np.array([np.nan if value is None else value for value in given], dtype=np.float64)
+    free: list[int] = np.flatnonzero(np.isnan(values)).tolist()
+    if not free:
         return tuple(values.tolist())
     for attempt in range(ATTEMPTS):
         drawn = np.array([_truncated(rule, _uniform(seed, name, attempt, i)) for i in free])
@@ -96,7 +96,7 @@ def draw_missing(
         )
     placed = _rounded(matched, rule.step)
     if along is not None:
-        placed = _by_rank(placed, np.array([along[i] for i in free], dtype=float))
+        placed = _by_rank(placed, np.array([along[i] for i in free], dtype=np.float64))
     values[free] = placed
     # Ten digits: 0.1 * 63 is to be 6.3 in files.
     return tuple(round(float(value), 10) for value in values)
