@@ -80,9 +80,9 @@ def draw_missing(
         InputError: No sample has the stated mean, SD and range together with the given values.
     """
     values = np.array([np.nan if value is None else value for value in given], dtype=np.float64)
-    free: list[int] = np.flatnonzero(np.isnan(values)).tolist()
+    free = [int(i) for i in np.flatnonzero(np.isnan(values))]
     if not free:
-        return tuple(values.tolist())
+        return tuple(float(value) for value in values)
     for attempt in range(ATTEMPTS):
         drawn = np.array([_truncated(rule, _uniform(seed, name, attempt, i)) for i in free])
         matched = _matched(rule, values, drawn)
