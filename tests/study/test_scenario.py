@@ -145,3 +145,10 @@ def test_words_of_a_shorthand_arm_and_of_its_procedures_are_one_identity() -> No
         {"name": "b", "procedures": [{"lesions": [1], "approach": "short axis", "fill": BALLOON}]}
     )
     assert identity(short.of_lesions(1)) == identity(long.of_lesions(1))
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda p: p.stem)
+def test_a_scenario_written_out_in_full_is_the_same_scenario(path: Path) -> None:
+    """Protects: sweeps and cohorts write scenarios with every field and read them again."""
+    question = read_scenario(path)
+    assert Scenario.model_validate(question.model_dump(mode="json")) == question

@@ -136,9 +136,10 @@ class ArmSpec(PathSpec):
         if (self.fill is None) == (self.procedures is None):
             raise ValueError("an arm needs either 'fill' or 'procedures'")
         if self.procedures is not None:
-            beside = self.model_fields_set & set(PathSpec.model_fields)
+            # Not what is set: a scenario that was written out in full has every field.
+            beside = [n for n, f in PathSpec.model_fields.items() if getattr(self, n) != f.default]
             if beside or not self.procedures:
-                word = f"'{sorted(beside)[0]}' belongs into them" if beside else "none given"
+                word = f"'{beside[0]}' belongs into them" if beside else "none given"
                 raise ValueError(f"an arm with 'procedures' is made of them alone: {word}")
         return self
 
