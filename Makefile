@@ -11,7 +11,7 @@ ifeq ($(ENV),next)
 PYTEST += -W error::DeprecationWarning
 endif
 
-.PHONY: run test lint format lock env clean clean-cache
+.PHONY: run test verify lint format lock env clean clean-cache
 
 run:
 	$(WITH_ENV) sacrofem run scenarios/$(SCENARIO).yaml --out results/$(SCENARIO)
@@ -19,6 +19,10 @@ run:
 test: lint
 	$(WITH_ENV) $(PYTEST) tests
 	$(WITH_ENV) mpirun -n 2 $(PYTEST) -p no:cacheprovider -m mpi tests
+
+# Known answers against the package's; writes docs/verification.md in some minutes.
+verify:
+	$(WITH_ENV) python docs/verify.py
 
 lint:
 	$(WITH_ENV) ruff format --check .

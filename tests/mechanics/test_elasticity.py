@@ -16,7 +16,7 @@ from sacrofem.measure.load_transfer import LoadTransfer, load_transfer
 from sacrofem.mechanics import linear_solver, state
 from sacrofem.mechanics.distributed import on_root
 from sacrofem.mechanics.elasticity import ElasticModel, make_model
-from sacrofem.mechanics.loads import StandingLoad
+from sacrofem.mechanics.loads import SacralLoad
 from sacrofem.mechanics.materials import MaterialParameters, ModulusField, intact_modulus
 from sacrofem.mechanics.state import StateSolution, solve_state
 from sacrofem.mechanics.supports import (
@@ -28,12 +28,12 @@ from sacrofem.mechanics.supports import (
 from sacrofem.mesh.bone_mesh import BoneMesh
 
 NO_CORTEX = MaterialParameters(cortex_mm=0.0)
-UPRIGHT = StandingLoad(force_N=500.0, sacral_slope_deg=0.0)
+UPRIGHT = SacralLoad(force_N=500.0, sacral_slope_deg=0.0)
 
 
 def model_of(
     mesh: BoneMesh,
-    load: StandingLoad = UPRIGHT,
+    load: SacralLoad = UPRIGHT,
     springs: JointSprings | None = None,
     materials: MaterialParameters = NO_CORTEX,
     order: int = 2,
@@ -72,7 +72,7 @@ def _stiff(
 
 def test_slope_pushes_the_sacrum_to_the_front(box: Callable[..., BoneMesh]) -> None:
     mesh = box(2)
-    model = model_of(mesh, StandingLoad(sacral_slope_deg=40.0))
+    model = model_of(mesh, SacralLoad(sacral_slope_deg=40.0))
     solved = solve_state(model, uniform(mesh, 500.0))
     assert model.direction @ [0, 1, 0] == pytest.approx(-np.sin(np.radians(40)))
     assert solved.endplate_mm[1] < 0 > solved.endplate_mm[2]
@@ -155,7 +155,7 @@ def test_converges_at_high_contrast(box: Callable[..., BoneMesh], contrast: floa
 
 def test_shares_sum_to_one_and_forces_balance(box: Callable[..., BoneMesh]) -> None:
     mesh = box(3)
-    solved, found = transfer(model_of(mesh, StandingLoad()), intact_modulus(mesh))
+    solved, found = transfer(model_of(mesh, SacralLoad()), intact_modulus(mesh))
     assert found.share_left + found.share_right == pytest.approx(1.0, abs=1e-8)
     assert solved.equilibrium_error < 1e-8
 
@@ -193,9 +193,7 @@ def test_all_ranks_together_find_what_one_rank_finds(
     modulus = replace(intact_modulus(mesh), young_MPa=rng.uniform(1, 1000, len(mesh.tets)))
     both = {}
     for name, comm in (("self", MPI.COMM_SELF), ("world", MPI.COMM_WORLD)):
-        model = model_of(
-            mesh, StandingLoad(), materials=MaterialParameters(), order=order, comm=comm
-        )
+        model = model_of(mesh, SacralLoad(), materials=MaterialParameters(), order=order, comm=comm)
         both[name] = transfer(model, modulus)
     (one, one_transfer), (all_, all_transfer) = both["self"], both["world"]
     assert all_transfer.stiffness_N_per_mm == pytest.approx(
@@ -215,3 +213,21 @@ def test_an_error_on_rank_0_is_raised_on_all_ranks() -> None:
 
     with pytest.raises(SolverError, match="only rank 0 knows"):
         on_root(MPI.COMM_WORLD, fail)
+
+
+def test_a_flexion_moment_turns_a_stiff_box_on_its_springs(box: Callable[..., BoneMesh]) -> None:
+    """Protects: the moment reaches the load vector whole, with its sign.
+
+    A rigid body held along two faces of 30 x 40 mm turns by M / (k_t J) about the axis through
+    both, J the polar moment of the two areas.
+    """
+    mesh = box(3)
+    bent, straight = (
+        solve_state(model_of(mesh, replace(UPRIGHT, moment_Nm=m)), uniform(mesh, 1e6))
+        for m in (7.5, 0.0)
+    )
+    moved = (bent.displacement_mm - straight.displacement_mm)[:, 1:].ravel()
+    unit = np.cross([1.0, 0.0, 0.0], mesh.points_mm - [0.0, 0.0, -20.0])[:, 1:].ravel()
+    polar_mm4 = 2.0 * 30.0 * 40.0 * (30.0**2 + 40.0**2) / 12.0
+    expected = 7500.0 / (cartilage_springs().tangential_N_per_mm3 * polar_mm4)
+    assert unit @ moved / (unit @ unit) == pytest.approx(expected, rel=1e-3)

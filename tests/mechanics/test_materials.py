@@ -14,6 +14,7 @@ from sacrofem.mechanics.laws import modulus_MPa
 from sacrofem.mechanics.materials import (
     BLASTIC_STIFFENING,
     CEMENT_MPA,
+    CEMENT_POISSON,
     CORTEX_MPA,
     DENSITY_CEILING_G_PER_CM3,
     DENSITY_FLOOR_G_PER_CM3,
@@ -31,6 +32,7 @@ from sacrofem.mechanics.materials import (
     lesion_modulus,
     treated_modulus,
 )
+from sacrofem.mechanics.mixture import MIXTURES, Mixture, Phase, mix
 from sacrofem.mechanics.supports import cartilage_springs
 from sacrofem.mesh.bone_mesh import BoneMesh
 from sacrofem.treatment.cement import CementFill
@@ -169,6 +171,30 @@ def test_a_partly_filled_cell_is_mixed_by_volume(box: Callable[..., BoneMesh]) -
     pure, composite = samples.fraction(left), samples.fraction(lesion.inside & ~left)
     expected = pure * CEMENT_MPA + composite * cement_modulus_MPa(True, parameters)
     np.testing.assert_allclose(young, expected + (1.0 - pure - composite) * bone)
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_every_state_is_mixed_by_the_rule_of_the_parameters(
+    box: Callable[..., BoneMesh], mixture: Mixture
+) -> None:
+    """Protects: the scenario's rule reaches lesion and cement; full and sound cells ignore it."""
+    mesh, parameters = box(4), MaterialParameters(mixture=mixture)
+    lesion = make_lesion(mesh, 12.0)
+    samples, share = lesion.samples, lesion.fraction
+    bone = intact_modulus(mesh)
+    cement = Phase(share, np.full_like(share, CEMENT_MPA), np.full_like(share, CEMENT_POISSON))
+    tumour = Phase(share, np.full_like(share, TUMOUR_MPA), np.full_like(share, TUMOUR_POISSON))
+    rest = Phase(1.0 - share, bone.young_MPa, bone.poisson)
+    fill = make_fill(samples, pure=lesion.inside)
+    for inside, field in (
+        (tumour, lesion_modulus(mesh, [lesion], parameters)),
+        (cement, treated_modulus(mesh, [lesion], [fill], parameters)),
+    ):
+        young_MPa, poisson = mix((rest, inside), mixture)
+        np.testing.assert_allclose(field.young_MPa, young_MPa, rtol=1e-9)
+        np.testing.assert_allclose(field.poisson, poisson, rtol=1e-9)
+        np.testing.assert_array_equal(field.young_MPa[share == 0.0], bone.young_MPa[share == 0.0])
+    assert ((share > 0.0) & (share < 1.0)).sum() > 20
 
 
 def test_only_a_breach_removes_cortex(box: Callable[..., BoneMesh]) -> None:

@@ -124,3 +124,21 @@ def test_motion_across_a_fracture_is_shown_where_there_is_one(summary: dict[str,
         for state, value in (("intact", 0.001), ("lesion", 0.04), ("treated", 0.01)):
             arm[state]["micromotion"] = {"opening_mm": value, "sliding_mm": 2.0 * value}
     assert row(summary, "Fracture: sliding") == ("0.002", "0.080", "0.020", "0.020")
+
+
+def test_the_load_path_shows_who_carries_what(summary: dict[str, Any]) -> None:
+    """Protects: each share stands under its state; no table where nothing was measured."""
+    assert len(tables(summary)) == 3
+    for i, arm in enumerate(summary["arms"].values()):
+        for state, cement in (("intact", 0.0), ("lesion", 0.0), ("treated", 0.1 + 0.1 * i)):
+            load = {"share": 0.6, "bone_share": 0.4 - cement, "cortex_share": 0.2}
+            arm[state]["sections"] = {"S1|S2": load | {"cement_share": cement}}
+    path = tables(summary)[3]
+    assert path.columns[2:] == ("intact", "lesion", "balloon", "vertebroplasty")
+    assert path.rows == (
+        ("S1|S2", "all", "60.0", "60.0", "60.0", "60.0"),
+        ("S1|S2", "bone and lesion", "40.0", "40.0", "30.0", "20.0"),
+        ("S1|S2", "cortex", "20.0", "20.0", "20.0", "20.0"),
+        ("S1|S2", "cement", "0.0", "0.0", "10.0", "20.0"),
+    )
+    assert "The load path" in comparison_table(summary)

@@ -22,7 +22,7 @@ from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.measure.load_transfer import LoadTransfer, load_transfer
 from sacrofem.measure.stress_relief import rim_cells
 from sacrofem.mechanics.elasticity import make_model
-from sacrofem.mechanics.loads import StandingLoad
+from sacrofem.mechanics.loads import SacralLoad
 from sacrofem.mechanics.materials import (
     BONE_POISSON,
     MaterialParameters,
@@ -164,7 +164,7 @@ def solved(
     order: int = 2,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> tuple[StateSolution, LoadTransfer]:
-    load = StandingLoad(sacral_slope_deg=slope_deg)
+    load = SacralLoad(sacral_slope_deg=slope_deg)
     model = make_model(mesh, load, support or support_of(mesh), NO_CORTEX, order, comm)
     state = solve_state(model, modulus or intact_modulus(mesh))
     return state, load_transfer(state, model.force_N)

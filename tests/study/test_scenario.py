@@ -9,8 +9,11 @@ from pydantic import ValidationError
 
 from sacrofem.image.files import write_labels
 from sacrofem.image.volume import CtVolume, LabelMap
+from sacrofem.mechanics.loads import LoadCase
+from sacrofem.mechanics.materials import MaterialParameters
+from sacrofem.mechanics.mixture import MIXTURES
 from sacrofem.study.plans import identity, lesion_plans, procedure_plans
-from sacrofem.study.scenario import ArmSpec, Scenario, read_scenario
+from sacrofem.study.scenario import ArmSpec, LoadSpec, MaterialSpec, Scenario, read_scenario
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 LESION = {"site": "lateral mass right", "volume_ml": 7.1}
@@ -112,6 +115,53 @@ def test_a_contradictory_lesion_is_refused(lesion: dict[str, Any], words: str) -
 def test_a_contradictory_arm_is_refused(arm: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         scenario([LESION], [{"name": "a", **arm}])
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        ({"force_N": 400, "body_weight_N": 700}, "either 'force_N', in standing, or"),
+        ({"case": "forward flexion"}, "'forward flexion' needs 'muscles: true'"),
+        ({"case": "lifting", "muscles": False}, "'lifting' needs 'muscles: true'"),
+        ({"gait_percent": 30}, "'gait_percent' belongs to 'walking', the case is 'standing'"),
+        ({"case": "one-leg stance"}, "'standing', 'sitting', 'walking', 'forward flexion' or"),
+        ({"sacral_slope_deg": "lying"}, "measured"),
+        ({"sacral_slope_deg": 100}, "less than or equal to 90"),
+    ],
+)
+def test_a_contradictory_load_is_refused(load: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        LoadSpec.model_validate(load)
+
+
+def test_a_load_reaches_the_mechanics_as_it_is_written() -> None:
+    """Protects: no field of a scenario's load is lost, and its words tell the force on S1."""
+    assert LoadSpec().load_case == LoadCase()
+    assert LoadSpec().words == "500 N in standing, without muscles"
+    written = {
+        "case": "walking",
+        "body_weight_N": 700.0,
+        "muscles": True,
+        "gait_percent": 35.0,
+        "sacral_slope_deg": "measured",
+        "endplate_share": 0.8,
+        "moment_Nm": 2.0,
+    }
+    spec = LoadSpec.model_validate(written)
+    assert {name: getattr(spec.load_case, name) for name in written} == written
+    # The trough of walking: 0.5 body weights.
+    assert spec.words == "350 N in walking at 35 % of the cycle, with muscles"
+    assert LoadSpec.model_validate({"case": "lifting", "muscles": True}).words == (
+        "2300 N in lifting, with muscles"
+    )
+
+
+def test_a_mixture_is_one_of_the_known() -> None:
+    assert MaterialSpec().mixture == MaterialParameters().mixture
+    for name in MIXTURES:
+        assert MaterialSpec.model_validate({"mixture": name}).mixture == name
+    with pytest.raises(ValidationError, match="'reuss'"):
+        MaterialSpec.model_validate({"mixture": "series"})
 
 
 def test_a_mask_is_read_and_known_by_its_contents(

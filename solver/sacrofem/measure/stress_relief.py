@@ -61,8 +61,18 @@ def rim_cells(
     distance, _ = cKDTree(samples.points_mm[diseased]).query(
         mesh.centroids_mm, distance_upper_bound=RIM_MM
     )
+    return np.isfinite(distance) & sound_cells(mesh, samples, diseased, cement)
+
+
+def sound_cells(
+    mesh: BoneMesh,
+    samples: BoneSamples,
+    diseased: NDArray[np.bool_],
+    cement: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Cells of the sacrum without lesion and without cement, see :func:`rim_cells`."""
     sound = (samples.fraction(diseased) < PURE_BONE) & (samples.fraction(cement) < PURE_BONE)
-    return np.isfinite(distance) & sound & (mesh.part == Part.SACRUM)
+    return np.asarray(sound & (mesh.part == Part.SACRUM))
 
 
 def region_stress(mesh: BoneMesh, cells: NDArray[np.bool_], von_mises: FloatArray) -> RegionStress:

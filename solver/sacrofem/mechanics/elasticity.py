@@ -6,7 +6,8 @@ Find u with, for all v,
   + integral of t E/(1-nu^2) [(1-nu) eps_s(u) : eps_s(v)
       + nu tr eps_s(u) tr eps_s(v)]                              over the outer surface (cortex)
   + integral of k_n u_n v_n + k_t u_t . v_t                        over the supports
-  = integral of traction . v                                       over S1 endplate and facets.
+  = integral of traction . v                                       over S1 endplate and facets
+  + integral of (spin x (x - centre)) . v                          over S1 endplate (moment).
 
 eps_s is the strain within the surface. There is no essential condition: springs hold the
 model at its supports, see :mod:`sacrofem.mechanics.supports`.
@@ -23,7 +24,7 @@ from mpi4py import MPI
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.image.volume import FloatArray
 from sacrofem.mechanics.distributed import DistributedMesh, distribute
-from sacrofem.mechanics.loads import StandingLoad, gravity, tractions_MPa
+from sacrofem.mechanics.loads import Bending, SacralLoad, bending, gravity, tractions_MPa
 from sacrofem.mechanics.materials import BONE_POISSON, MaterialParameters, ModulusField
 from sacrofem.mechanics.supports import JointSprings, Support
 from sacrofem.mesh.bone_mesh import BoneMesh
@@ -50,9 +51,10 @@ class ElasticModel:
         coarse: P1 space of the multigrid; the same as ``space`` for order 1.
         coefficients: Moduli per cell.
         stiffness: Bilinear form on ``space``; ``coarse_stiffness`` the same on ``coarse``.
-        load: Linear form.
+        load: Linear form; ``work`` is the same before compilation.
+        membrane_N_per_mm: Stiffness ``t E / (1 - nu^2)`` of a whole cortex.
         force_N: Applied force, world, shape (3,).
-        direction: Unit vector of gravity, world, shape (3,).
+        direction: Unit vector of the force, world, shape (3,).
         support: Where the model is held, and by what.
     """
 
@@ -65,6 +67,8 @@ class ElasticModel:
     stiffness: Any
     coarse_stiffness: Any
     load: Any
+    work: Any
+    membrane_N_per_mm: float
     force_N: FloatArray
     direction: FloatArray
     support: Support
@@ -97,7 +101,7 @@ def surface_strain(u: Any, normal: Any) -> Any:
 
 def make_model(
     bone: BoneMesh,
-    load: StandingLoad,
+    load: SacralLoad,
     support: Support,
     materials: MaterialParameters,
     order: int,
@@ -119,6 +123,7 @@ def make_model(
     cellwise = fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 0))
     coefficients = Coefficients(*(fem.Function(cellwise) for _ in range(3)))
     tractions = tractions_MPa(bone, load)
+    work = _work(space, domain, tractions, bending(bone, load))
     force = load.force_N * gravity(bone.frame, load.sacral_slope_deg)
     return ElasticModel(
         bone=bone,
@@ -131,7 +136,9 @@ def make_model(
         coarse_stiffness=fem.form(
             _stiffness(coarse, domain, coefficients, support, materials, order)
         ),
-        load=fem.form(_work(space, domain, tractions)),
+        load=fem.form(work),
+        work=work,
+        membrane_N_per_mm=membrane_N_per_mm(materials),
         force_N=force,
         direction=gravity(bone.frame, load.sacral_slope_deg),
         support=support,
@@ -146,6 +153,11 @@ def set_modulus(model: ElasticModel, modulus: ModulusField) -> None:
         (modulus.cortex, model.coefficients.cortex),
     ):
         model.domain.scatter_cells(values, out)
+
+
+def membrane_N_per_mm(materials: MaterialParameters) -> float:
+    """Stiffness ``t E / (1 - nu^2)`` of the cortical membrane, plane stress."""
+    return materials.cortex_mm * materials.cortex_MPa / (1.0 - BONE_POISSON**2)
 
 
 def boundary_measure(domain: DistributedMesh) -> Any:
@@ -175,8 +187,7 @@ def _stiffness(
     dx = ufl.Measure("dx", domain=domain.mesh, metadata=exact)
     ds = boundary_measure(domain)
     # Exact for affine cells: strains have degree order - 1, their product twice that.
-    membrane = materials.cortex_mm * materials.cortex_MPa / (1.0 - BONE_POISSON**2)
-    t = fem.Constant(domain.mesh, membrane) * coefficients.cortex
+    t = fem.Constant(domain.mesh, membrane_N_per_mm(materials)) * coefficients.cortex
     eps_u, eps_v = surface_strain(u, n), surface_strain(v, n)
     in_plane = (1.0 - BONE_POISSON) * ufl.inner(eps_u, eps_v)
     in_plane += BONE_POISSON * ufl.tr(eps_u) * ufl.tr(eps_v)
@@ -188,10 +199,18 @@ def _stiffness(
     )
 
 
-def _work(space: Any, domain: DistributedMesh, tractions: dict[SurfaceTag, FloatArray]) -> Any:
+def _work(
+    space: Any,
+    domain: DistributedMesh,
+    tractions: dict[SurfaceTag, FloatArray],
+    bent: Bending,
+) -> Any:
     v = ufl.TestFunction(space)
     ds = boundary_measure(domain)
-    return sum(
+    spin = fem.Constant(domain.mesh, bent.spin_MPa_per_mm)
+    arm = ufl.SpatialCoordinate(domain.mesh) - fem.Constant(domain.mesh, bent.centre_mm)
+    moment = ufl.inner(ufl.cross(spin, arm), v) * ds(int(SurfaceTag.ENDPLATE_S1))
+    return moment + sum(
         ufl.inner(fem.Constant(domain.mesh, np.asarray(traction)), v) * ds(int(tag))
         for tag, traction in tractions.items()
     )

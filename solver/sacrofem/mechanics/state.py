@@ -1,7 +1,8 @@
 """One state of a bone: solved, checked, gathered to arrays in the bone mesh's numbering."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,17 @@ from sacrofem.mechanics.elasticity import (
     spring_traction,
     stress,
 )
+from sacrofem.mechanics.element_forces import cortex_forces
+from sacrofem.mechanics.energy import StrainEnergy, strain_energy
 from sacrofem.mechanics.linear_solver import SolveRecord, solve
 from sacrofem.mechanics.materials import ModulusField
+from sacrofem.mechanics.sections import Section, SectionForces, section_forces
 
 #: Largest force that may be missing between load and supports, relative to the load.
 EQUILIBRIUM_WITHIN = 1e-6
+#: Largest relative error of the statics of a section, and of the balance of energy: two digits
+#: above the solver's tolerance.
+BALANCE_WITHIN = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,9 @@ class StateSolution:
         joint_force_N: Force through each sacroiliac joint, see :func:`joint_forces_N`.
         endplate_mm: Mean displacement of the S1 endplate, world, shape (3,).
         equilibrium_error: Force missing between load and supports, relative to the load.
+        sections: Forces through the sections that were asked for.
+        energy: Where the work of the load is stored.
+        modulus: The moduli of the state.
         record: How the solve went.
         dofs: Degrees of freedom.
     """
@@ -45,16 +55,31 @@ class StateSolution:
     joint_force_N: Mapping[str, FloatArray]
     endplate_mm: FloatArray
     equilibrium_error: float
+    sections: tuple[SectionForces, ...]
+    energy: StrainEnergy
+    modulus: ModulusField
     record: SolveRecord
     dofs: int
 
+    @cached_property
+    def principal_MPa(self) -> FloatArray:
+        """Principal values of each cell's mean stress, ascending, shape (m, 3)."""
+        return np.asarray(np.linalg.eigvalsh(self.stress_MPa))
 
-def solve_state(model: ElasticModel, modulus: ModulusField) -> StateSolution:
+
+def solve_state(
+    model: ElasticModel, modulus: ModulusField, sections: Sequence[Section] = ()
+) -> StateSolution:
     """Solve one state; collective, the same result on every rank.
+
+    Args:
+        model: The model.
+        modulus: Moduli of the state.
+        sections: Where the forces inside the bone are asked for.
 
     Raises:
         SolverError: The solve failed, see :func:`sacrofem.mechanics.linear_solver.solve`, values
-            are not finite, or load and supports do not balance.
+            are not finite, or load and supports, a section or the energy do not balance.
     """
     set_modulus(model, modulus)
     u, record = solve(model)
@@ -70,15 +95,33 @@ def solve_state(model: ElasticModel, modulus: ModulusField) -> StateSolution:
             f"{model.force_N.round(3)} N (relative error {error:.1e}, limit {EQUILIBRIUM_WITHIN:g})"
             ": the solution is not in equilibrium; check materials and springs."
         )
+    cortex = cortex_forces(model, u)
+    through = section_forces(model, u, sections, cortex)
+    energy = strain_energy(model, u, cortex)
+    _require_balance({**{s.name: s.error for s in through}, "energy": energy.error})
     return StateSolution(
         displacement_mm=displacement,
         stress_MPa=_cell_means(model, stress(u, model.coefficients)),
         joint_force_N=forces,
         endplate_mm=_endplate_mean(model, u),
         equilibrium_error=error,
+        sections=through,
+        energy=energy,
+        modulus=modulus,
         record=record,
         dofs=model.dofs,
     )
+
+
+def _require_balance(errors: Mapping[str, float]) -> None:
+    """Refuse a solution whose sections or energy do not balance."""
+    for name, error in errors.items():
+        if not error <= BALANCE_WITHIN:
+            raise SolverError(
+                f"the balance of {name} must hold to {BALANCE_WITHIN:g}, found {error:.1e}: the "
+                "forces inside the bone do not belong to its load and supports; check materials "
+                "and springs, or report a defect."
+            )
 
 
 def joint_forces_N(model: ElasticModel, u: fem.Function) -> dict[str, FloatArray]:

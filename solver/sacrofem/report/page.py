@@ -203,7 +203,7 @@ def question(scenario: Scenario) -> str:
     load = scenario.load
     return (
         f"{'Lesion' if len(scenario.lesions) == 1 else 'Lesions'}: {lesions}. Load: "
-        f"{load.force_N:g} N in {load.case}. What does the cement take off the bone, and which "
+        f"{load.words}. What does the cement take off the bone, and which "
         f"sacroiliac joint carries the load? {arms}."
     )
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
+from sacrofem.measure.response import restoration as restored
 from sacrofem.measure.stress_relief import RIM_MM
 from sacrofem.report.digits import DASH, change_percent, fixed, is_number, percent, signed
 
 Summary = Mapping[str, Any]
-#: Below this change of the rim stress by the lesion, relative to the intact state, a restoration
-#: would be a ratio of two small differences and is not shown.
-LESION_EFFECT_AT_LEAST = 0.01
 #: A leak below this would read as 0.00 ml: a touch of cement, not a leak.
 SHOWN_FROM_ML = 0.005
 
@@ -41,22 +40,26 @@ def comparison_table(summary: Summary) -> str:
 
 
 def tables(summary: Summary) -> tuple[Table, ...]:
-    """The whole bone by state and arm, the rim of each arm by state, the procedures."""
-    return _whole_bone(summary), _rim(summary), procedures_table(summary)
+    """The whole bone by state and arm, the rim of each arm by state, procedures, load path.
+
+    A summary without sections, of an earlier sacrofem, has no load path.
+    """
+    found = (_whole_bone(summary), _rim(summary), procedures_table(summary))
+    path = _load_path(summary)
+    return (*found, path) if path.rows else found
 
 
 def restoration(states: Mapping[str, Mapping[str, float | None]], field: str) -> float | None:
     """``(lesion - treated) / (lesion - intact)``: 1 is back to the intact bone.
 
-    None where the lesion changes too little to divide by, see :data:`LESION_EFFECT_AT_LEAST`.
+    None where the lesion changes too little to divide by, see
+    :data:`sacrofem.measure.response.LESION_EFFECT_AT_LEAST`.
     """
     intact, lesion, treated = (states[name].get(field) for name in ("intact", "lesion", "treated"))
     if intact is None or lesion is None or treated is None:
         return None
-    effect = lesion - intact
-    if not abs(effect) >= LESION_EFFECT_AT_LEAST * abs(intact):
-        return None
-    return (lesion - treated) / effect
+    part = restored(intact, lesion, treated)
+    return part if isfinite(part) else None
 
 
 def load_shares(state: Mapping[str, float | None]) -> tuple[str, str]:
@@ -160,6 +163,39 @@ def procedures_table(summary: Summary) -> Table:
         "and when the needle rises. Clearance: from the cannula's wall to the nearest structure "
         "that it does not cross by intent. By rule: whether Tian 2019 names the access for the "
         "lesion's zone.",
+    )
+
+
+#: Who carries the load at a section: words and fields of a summary.
+_CARRIERS = (
+    ("all", "share"),
+    ("bone and lesion", "bone_share"),
+    ("cortex", "cortex_share"),
+    ("cement", "cement_share"),
+)
+
+
+def _load_path(summary: Summary) -> Table:
+    """Who carries what at each section of the sacrum, by state and arm."""
+    arms = summary["arms"]
+    first = next(iter(arms.values()))
+    # As in the table of the whole bone: the first two states are the same for every arm.
+    states = [first["intact"], first["lesion"], *(arm["treated"] for arm in arms.values())]
+    rows = []
+    for section in first["intact"].get("sections") or ():
+        loads = [(state.get("sections") or {}).get(section) or {} for state in states]
+        rows += [
+            (section, word, *(percent(load.get(field)) for load in loads))
+            for word, field in _CARRIERS
+        ]
+    return Table(
+        "The load path: force through sections of the sacrum along the load, % of the load.",
+        ("section", "carried by", "intact", "lesion", *arms),
+        tuple(rows),
+        2,
+        "What passes to the part below a level's border, or lateral of a border of Denis' zones, "
+        "from consistent nodal forces. Bone and cement in one cell share its force by modulus and "
+        "volume. Below zero: it acts against the load.",
     )
 
 

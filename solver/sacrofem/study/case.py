@@ -8,17 +8,24 @@ from mpi4py import MPI
 
 from sacrofem.measure.load_transfer import LoadTransfer, load_transfer
 from sacrofem.measure.micromotion import Micromotion, micromotion
+from sacrofem.measure.regions import sound_regions
+from sacrofem.measure.response import (
+    Spread,
+    bone_at_risk_ml,
+    cell_response,
+    region_response,
+)
+from sacrofem.measure.sections import SectionLoad, load_path, sacral_sections
 from sacrofem.measure.stress_relief import (
     RegionStress,
     Relief,
     region_stress,
     relief,
-    rim_cells,
-    von_mises_MPa,
 )
+from sacrofem.measure.tissues import TissueShares, energy_by_tissue, tissue_shares
 from sacrofem.mechanics.distributed import kept_on_root, on_root
 from sacrofem.mechanics.elasticity import ElasticModel, make_model
-from sacrofem.mechanics.loads import StandingLoad
+from sacrofem.mechanics.loads import sacral_load
 from sacrofem.mechanics.materials import (
     MaterialParameters,
     clamped_compaction_g,
@@ -26,6 +33,7 @@ from sacrofem.mechanics.materials import (
     lesion_modulus,
     treated_modulus,
 )
+from sacrofem.mechanics.sections import Section
 from sacrofem.mechanics.state import StateSolution, solve_state
 from sacrofem.mechanics.supports import cartilage_springs, support_of
 from sacrofem.mesh.build import MeshedBone
@@ -53,6 +61,7 @@ class Bench:
     field: OperatingField | None
     model: ElasticModel
     materials: MaterialParameters
+    sections: tuple[Section, ...]
     intact: StateSolution
 
 
@@ -71,7 +80,9 @@ class CaseMeasures:
 
     ``injected_ml = cement_ml + sum(leak_ml) + unplaced_ml``. Micromotion is that of the first
     fracture; None where no lesion is fractured. ``clamped_compaction_g`` is displaced bone mass
-    that found only bone as dense as can be, and adds nothing to the modulus.
+    that found only bone as dense as can be, and adds nothing to the modulus. ``load_path`` is by
+    state and section, ``energy_mJ`` by state and tissue, ``regions`` by region, state and quantity;
+    the regions and the bone of ``bone_at_risk_ml`` are the same in all states of an arm.
     """
 
     lesion_ml: float
@@ -86,6 +97,11 @@ class CaseMeasures:
     rim: Mapping[str, RegionStress]
     relief_rim: Relief
     micromotion: Mapping[str, Micromotion] | None
+    load_path: Mapping[str, Mapping[str, SectionLoad]]
+    energy_mJ: Mapping[str, Mapping[str, float]]
+    energy_error: Mapping[str, float]
+    regions: Mapping[str, Mapping[str, Mapping[str, Spread]]]
+    bone_at_risk_ml: Mapping[str, float]
     equilibrium_error: Mapping[str, float]
     iterations: Mapping[str, int]
     residual: Mapping[str, float]
@@ -135,17 +151,18 @@ def set_up_bench(bone: MeshedBone, scenario: Scenario, watch: Stopwatch, comm: M
     with watch.stage("model"):
         model = make_model(
             bone.mesh,
-            StandingLoad(load.force_N, load.sacral_slope_deg, load.endplate_share),
+            sacral_load(load.load_case, bone.mesh.frame),
             support_of(bone.mesh, load.hold),
             materials,
             scenario.order,
             comm,
         )
     with watch.stage("solve"):
-        intact = solve_state(model, intact_modulus(bone.mesh, materials))
+        sections = sacral_sections(bone.mesh)
+        intact = solve_state(model, intact_modulus(bone.mesh, materials), sections)
     with watch.stage("treatment"):
         field = kept_on_root(comm, lambda: operating_field(bone))
-    return Bench(bone, field, model, materials, intact)
+    return Bench(bone, field, model, materials, sections, intact)
 
 
 def put_lesions(bench: Bench, scenario: Scenario, watch: Stopwatch) -> DiseasedBone:
@@ -157,7 +174,7 @@ def put_lesions(bench: Bench, scenario: Scenario, watch: Stopwatch) -> DiseasedB
         )
         modulus = on_root(comm, lambda: lesion_modulus(mesh, _here(lesions), bench.materials))
     with watch.stage("solve"):
-        state = solve_state(bench.model, modulus)
+        state = solve_state(bench.model, modulus, bench.sections)
     return DiseasedBone(bench, lesions, state)
 
 
@@ -184,7 +201,7 @@ def treat(
             lambda: treated_modulus(mesh, _here(lesions), _here(made).fills, bench.materials),
         )
     with watch.stage("solve"):
-        state = solve_state(bench.model, modulus)
+        state = solve_state(bench.model, modulus, bench.sections)
     with watch.stage("measure"):
         states = dict(zip(STATES, (bench.intact, sick.state, state), strict=True))
         measures = on_root(comm, lambda: _measure(bench, _here(lesions), _here(made), states))
@@ -198,31 +215,59 @@ def _measure(
     treatment: Treatment,
     states: Mapping[str, StateSolution],
 ) -> CaseMeasures:
-    mesh = bench.bone.mesh
-    rim = rim_cells(mesh, lesions[0].samples, diseased(lesions), treatment.inside)
+    mesh, samples = bench.bone.mesh, lesions[0].samples
+    cells = sound_regions(mesh, bench.bone.atlas, samples, diseased(lesions), treatment.inside)
+    shares = _tissue_shares(bench, lesions, treatment, states)
+    response = {name: cell_response(mesh, state) for name, state in states.items()}
     stress = {
-        name: region_stress(mesh, rim, von_mises_MPa(state.stress_MPa))
-        for name, state in states.items()
+        name: region_stress(mesh, cells["rim"], r.by_name["von_mises_MPa"])
+        for name, r in response.items()
     }
+    applied_N = bench.model.force_N
     near = [d for fill in treatment.fills for d in fill.nerve_distance_mm.values()]
     return CaseMeasures(
         lesion_ml=sum(lesion.volume_ml for lesion in lesions),
         injected_ml=sum(fill.injected_ml for fill in treatment.fills),
         cement_ml=treatment.cement_ml,
-        augmented_ml=lesions[0].samples.volume_ml(treatment.inside),
+        augmented_ml=samples.volume_ml(treatment.inside),
         leak_ml=treatment.leak_ml,
         unplaced_ml=treatment.unplaced_ml,
         nerve_distance_mm=min(near, default=float("inf")),
         clamped_compaction_g=clamped_compaction_g(mesh, lesions, treatment.fills),
-        transfer={n: load_transfer(s, bench.model.force_N) for n, s in states.items()},
+        transfer={n: load_transfer(s, applied_N) for n, s in states.items()},
         rim=stress,
         relief_rim=relief(stress["lesion"], stress["treated"]),
         micromotion=_micromotion(bench, lesions, states),
+        load_path={n: load_path(s, applied_N, shares[n].cement) for n, s in states.items()},
+        energy_mJ={n: energy_by_tissue(mesh, s, shares[n]) for n, s in states.items()},
+        energy_error={n: s.energy.error for n, s in states.items()},
+        regions={
+            region: {n: region_response(mesh, here, r) for n, r in response.items()}
+            for region, here in cells.items()
+        },
+        bone_at_risk_ml={
+            n: bone_at_risk_ml(mesh, r, shares["treated"].bone_volume) for n, r in response.items()
+        },
         equilibrium_error={n: s.equilibrium_error for n, s in states.items()},
         iterations={n: s.record.iterations for n, s in states.items()},
         residual={n: s.record.residual for n, s in states.items()},
         dofs=bench.model.dofs,
     )
+
+
+def _tissue_shares(
+    bench: Bench,
+    lesions: tuple[Lesion, ...],
+    treatment: Treatment,
+    states: Mapping[str, StateSolution],
+) -> dict[str, TissueShares]:
+    """Parts of the tissues in the cells of each state."""
+    holds = {"intact": ((), ()), "lesion": (lesions, ()), "treated": (lesions, treatment.fills)}
+    intact = states["intact"].modulus
+    return {
+        name: tissue_shares(intact, states[name].modulus, *content, bench.materials)
+        for name, content in holds.items()
+    }
 
 
 def _micromotion(

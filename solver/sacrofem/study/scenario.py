@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from sacrofem.errors import InputError
 from sacrofem.mechanics import loads, materials, supports
 from sacrofem.mechanics.laws import LAWS
+from sacrofem.mechanics.mixture import Mixture
 from sacrofem.study.yaml_file import FileModel, read_yaml
 from sacrofem.treatment import plan
 
@@ -62,11 +64,42 @@ class LesionSpec(FileModel):
 class LoadSpec(FileModel):
     """A load case; ``hold`` says where a pelvis is held, the sacrum alone has its joints."""
 
-    case: Literal["standing"] = "standing"
-    force_N: Positive = loads.STANDING_FORCE_N
-    sacral_slope_deg: Annotated[float, Field(ge=0, le=90)] = loads.SACRAL_SLOPE_DEG
-    endplate_share: Annotated[float, Field(ge=0, le=1)] = loads.ENDPLATE_SHARE
+    case: loads.Case = loads.LoadCase.case
+    force_N: Positive = loads.LoadCase.force_N
+    body_weight_N: Positive | None = None
+    muscles: bool = loads.LoadCase.muscles
+    gait_percent: Annotated[float, Field(ge=0, le=100)] = loads.LoadCase.gait_percent
+    sacral_slope_deg: Annotated[float, Field(ge=0, le=90)] | Literal["measured"] = (
+        loads.LoadCase.sacral_slope_deg
+    )
+    endplate_share: Annotated[float, Field(ge=0, le=1)] = loads.LoadCase.endplate_share
+    moment_Nm: Annotated[float, Field(allow_inf_nan=False)] | None = None
     hold: supports.Hold = supports.DEFAULT_HOLD
+
+    @model_validator(mode="after")
+    def _one_force(self) -> "LoadSpec":
+        # Not what is set: a scenario that was written out in full has every field.
+        if self.body_weight_N is not None and self.force_N != loads.LoadCase.force_N:
+            raise ValueError("give either 'force_N', in standing, or 'body_weight_N'")
+        if self.case != "walking" and self.gait_percent != loads.LoadCase.gait_percent:
+            raise ValueError(f"'gait_percent' belongs to 'walking', the case is '{self.case}'")
+        try:
+            self.load_case  # noqa: B018
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def load_case(self) -> loads.LoadCase:
+        """The same for the mechanics, which know nothing of files."""
+        return loads.LoadCase(**self.model_dump(exclude={"hold"}))
+
+    @property
+    def words(self) -> str:
+        """How much and when: ``500 N in standing``."""
+        force = f"{loads.force_on_s1_N(self.load_case):.0f} N in {self.case}"
+        when = f" at {self.gait_percent:g} % of the cycle" if self.case == "walking" else ""
+        return f"{force}{when}, {'with' if self.muscles else 'without'} muscles"
 
 
 class FillSpec(FileModel):
@@ -174,6 +207,7 @@ class MaterialSpec(FileModel):
     cortex_mm: NotNegative = materials.CORTEX_MM
     cortex_MPa: NotNegative = materials.CORTEX_MPA
     law: Annotated[str, AfterValidator(_law)] = materials.MaterialParameters().law
+    mixture: Mixture = materials.DEFAULT_MIXTURE
 
 
 class Scenario(FileModel):

@@ -1,10 +1,12 @@
 """``summary.json``: the contract that other tools read (docs/summary.md)."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sacrofem.measure.response import relief, restoration
 from sacrofem.mechanics.materials import clamped_ml
 from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
@@ -46,7 +48,7 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
             "from_cache": result.patient.from_cache,
         },
         "lesions": [_lesion(lesion) for lesion in result.diseased.lesions or ()],
-        "arms": {case.arm: _arm(case) for case in result.cases},
+        "arms": {case.arm: arm_values(case) for case in result.cases},
         "calibration": dict(report.calibration),
         "warnings": [*report.warnings, *_density_warning(mesh)],
         "seconds": {name: round(spent, 3) for name, spent in result.seconds.items()},
@@ -77,7 +79,8 @@ def write_summary(path: Path, values: dict[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _arm(case: CaseResult) -> dict[str, Any]:
+def arm_values(case: CaseResult) -> dict[str, Any]:
+    """Measures and procedures of one arm as JSON values."""
     measures = case.measures
     values: dict[str, Any] = {
         "key": case.key,
@@ -92,15 +95,35 @@ def _arm(case: CaseResult) -> dict[str, Any]:
         "clamped_compaction_g": measures.clamped_compaction_g,
     }
     values |= {state: _state(measures, state) for state in STATES}
-    values["relief"] = {
-        "rim": {
-            "von_mises_mean": measures.relief_rim.von_mises_mean,
-            "von_mises_p95": measures.relief_rim.von_mises_p95,
-        }
+    values["relief"] = _changes(measures, _relief)
+    values["relief"]["rim"] = values["relief"].get("rim", {}) | {
+        "von_mises_mean": measures.relief_rim.von_mises_mean,
+        "von_mises_p95": measures.relief_rim.von_mises_p95,
     }
+    values["restoration"] = _changes(measures, restoration)
     if case.treatment is not None:
         values["procedures"] = [procedure_values(p) for p in case.treatment.procedures]
     return values
+
+
+def _relief(_intact: float, lesion: float, treated: float) -> float:
+    return relief(lesion, treated)
+
+
+def _changes(
+    measures: CaseMeasures, change: Callable[[float, float, float], float]
+) -> dict[str, dict[str, float]]:
+    """A change between intact, lesion and treated by region and by quantity's mean and p95."""
+    out: dict[str, dict[str, float]] = {}
+    for region, states in measures.regions.items():
+        intact, lesion, treated = (states[state] for state in STATES)
+        out[region] = {}
+        for name in intact:
+            three = intact[name], lesion[name], treated[name]
+            word = name.removesuffix("_MPa")
+            out[region][f"{word}_mean"] = change(*(spread.mean for spread in three))
+            out[region][f"{word}_p95"] = change(*(spread.p95 for spread in three))
+    return out
 
 
 def procedure_values(procedure: Procedure) -> dict[str, Any]:
@@ -159,6 +182,17 @@ def _state(measures: CaseMeasures, state: str) -> dict[str, Any]:
         "load_share_right": transfer.share_right,
         "rim_von_mises_mean_MPa": rim.von_mises_mean_MPa,
         "rim_von_mises_p95_MPa": rim.von_mises_p95_MPa,
+        "sections": {
+            name: asdict(load) | {"bone_share": load.bone_share}
+            for name, load in measures.load_path[state].items()
+        },
+        "energy_mJ": dict(measures.energy_mJ[state]),
+        "energy_error": measures.energy_error[state],
+        "regions": {
+            region: {name: asdict(spread) for name, spread in states[state].items()}
+            for region, states in measures.regions.items()
+        },
+        "bone_at_risk_ml": measures.bone_at_risk_ml[state],
         "equilibrium_error": measures.equilibrium_error[state],
         "iterations": measures.iterations[state],
         "residual": measures.residual[state],
@@ -168,7 +202,7 @@ def _state(measures: CaseMeasures, state: str) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     if isinstance(value, float) and value - value != 0.0:
         return None

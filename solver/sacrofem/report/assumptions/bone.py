@@ -2,13 +2,13 @@
 
 from sacrofem.anatomy import joints
 from sacrofem.image.calibration import FALLBACK_LINE, Calibration
-from sacrofem.mechanics import laws, loads, materials, supports
+from sacrofem.mechanics import laws, materials, supports
 from sacrofem.mesh import tissue_grid
 from sacrofem.mesh.build import Model
 from sacrofem.report.assumptions.entry import CHOICE, Assumption, show, source_of
+from sacrofem.report.assumptions.load import load_assumptions
 from sacrofem.study.scenario import Scenario
 
-STANDING = "s12891-022-05522-3 (2022)"
 CARTILAGE = "BMC Musculoskelet Disord 2013 14:217, Table 1 (another published table has 10 MPa)"
 BROKEN = "fractured human metastases, 14.47 kPa (La Barbera 2025)"
 TUMOUR = "explanted human metastases, not fractured (La Barbera 2025)"
@@ -34,7 +34,7 @@ def bone_assumptions(
         *_image(),
         *_bone(scenario),
         *_materials(scenario),
-        *_load(scenario),
+        *load_assumptions(scenario),
         *_cartilage(model),
         *(_sacrum_held() if model == "sacrum" else _pelvis_held(hold)),
     )
@@ -193,8 +193,16 @@ def _materials(scenario: Scenario) -> list[Assumption]:
         rows.append(Assumption(group, name, shown, unit, source_of(value, default, source)))
     follows = "from the modulus of PMMA, the porosity, the exponent and the interface"
     nearly = "nearly incompressible under a fast load (Whyne, Tschirhart)"
+    mixed = "bulk and shear modulus by volume fraction; a fracture is in series with its cell"
     return [
         *rows,
+        Assumption(
+            group,
+            "Mixture of tissues in one cell",
+            used.mixture,
+            "none",
+            source_of(used.mixture, materials.DEFAULT_MIXTURE, f"{CHOICE}; {mixed}"),
+        ),
         Assumption(group, "Cement in bone, modulus that follows", composite, "MPa", follows),
         Assumption(group, "Tumour, Poisson's ratio", show(materials.TUMOUR_POISSON), "1", nearly),
         Assumption(group, "Cement, Poisson's ratio", show(materials.CEMENT_POISSON), "1", CHOICE),
@@ -204,35 +212,6 @@ def _materials(scenario: Scenario) -> list[Assumption]:
             "membrane on the surface of the mesh, no cells",
             "none",
             "a clinical CT cannot resolve it; gone where the lesion breaches it, also after cement",
-        ),
-    ]
-
-
-def _load(scenario: Scenario) -> list[Assumption]:
-    load, group = scenario.load, "Load"
-    return [
-        Assumption(
-            group,
-            f"Force along gravity, {load.case}",
-            show(load.force_N),
-            "N",
-            source_of(load.force_N, loads.STANDING_FORCE_N, STANDING),
-        ),
-        Assumption(
-            group,
-            "Part of it on the S1 endplate, the rest on the S1 facets",
-            show(load.endplate_share),
-            "1",
-            source_of(load.endplate_share, loads.ENDPLATE_SHARE, STANDING),
-        ),
-        Assumption(
-            group,
-            "Sacral slope in standing",
-            show(load.sacral_slope_deg),
-            "deg",
-            source_of(
-                load.sacral_slope_deg, loads.SACRAL_SLOPE_DEG, f"{CHOICE}; the CT is taken lying"
-            ),
         ),
     ]
 
