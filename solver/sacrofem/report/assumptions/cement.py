@@ -82,6 +82,24 @@ def _flow(fills: list[FillSpec]) -> list[Assumption]:
             "(Elliott and Janovsky 1981)",
         ),
         (
+            "Viscosity",
+            _asked(viscosity),
+            "Pa s",
+            "100 to 1000 Pa s at delivery, from memory; it changes the pressure, not the shape",
+        ),
+        (
+            "Rate of the injection",
+            show(60.0 * vertebroplasty.FLOW_ML_PER_S),
+            "ml/min",
+            "3 ml/min (JOSR 2015;10:20)",
+        ),
+    )
+    return [*_permeability(group), *(Assumption(group, *row) for row in rows)]
+
+
+def _permeability(group: str) -> list[Assumption]:
+    rows = (
+        (
             "Permeability of trabecular bone",
             f"{medium.TRABECULAR_M2:.2e}",
             "m²",
@@ -124,18 +142,6 @@ def _flow(fills: list[FillSpec]) -> list[Assumption]:
             f"{CHOICE}; nobody has measured it",
         ),
         ("Intact cortex", "impermeable, one voxel of the flow grid", "none", CHOICE),
-        (
-            "Viscosity",
-            _asked(viscosity),
-            "Pa s",
-            "100 to 1000 Pa s at delivery, from memory; it changes the pressure, not the shape",
-        ),
-        (
-            "Rate of the injection",
-            show(60.0 * vertebroplasty.FLOW_ML_PER_S),
-            "ml/min",
-            "3 ml/min (JOSR 2015;10:20)",
-        ),
     )
     return [Assumption(group, *row) for row in rows]
 
