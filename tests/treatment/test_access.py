@@ -15,7 +15,7 @@ from sacrofem.mesh.build import MeshRequest, build_mesh
 from sacrofem.mesh.compartments import FORAMINA, Compartment
 from sacrofem.mesh.mesher import EdgeLengths
 from sacrofem.mesh.tissue_grid import BONE, ILIUM_LEFT, ILIUM_RIGHT
-from sacrofem.treatment.access import advance, find_path, survey
+from sacrofem.treatment.access import find_path, survey
 from sacrofem.treatment.access.aim import CORE_SHARE, TIP_CLEARANCE_MM
 from sacrofem.treatment.access.approaches import BENDS_DEG, BUILDERS, MIDLINE_MM
 from sacrofem.treatment.access.measure import measured_path
@@ -311,22 +311,6 @@ def test_best_goes_beyond_the_rule_only_where_nothing_else_works_and_says_so(
     assert "foramen S1 left" in ways["long axis"]
     assert not best.allowed_by_rule
     assert "zone II only long axis" in best.notes[0]
-
-
-@pytest.mark.parametrize("approach", ["short axis", "anterior-oblique"])
-def test_advance_moves_on_along_the_track_and_stops_before_the_cortex(
-    field: OperatingField, approach: Approach
-) -> None:
-    path = find_path(field, [ball(field, ALA, 10.0)], PathPlan(approach))
-    on, far = (advance(field, path, beyond_mm) for beyond_mm in (4.0, 100.0))
-    assert np.linalg.norm(on.tip_mm - path.tip_mm) == pytest.approx(4.0)
-    assert on.direction == pytest.approx(path.direction)
-    assert on.length_in_bone_mm == pytest.approx(path.length_in_bone_mm + 4.0, abs=1.0)
-    # To the front and to the back of the ala alike.
-    assert far.least_clearance_mm >= SAFETY_MM - 0.1
-    i, j, k = field.voxel_of(far.tip_mm[None])[0]
-    assert TIP_CLEARANCE_MM <= field.depth_mm[i, j, k] < TIP_CLEARANCE_MM + 2.0
-    assert advance(field, path, 0.0) is path
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ Each approach is a family of candidate tracks that a rule builds from the patien
 those that the bone lets through are kept, and the one with the largest clearance is the path.
 """
 
-from sacrofem.treatment.access.advance import advance
 from sacrofem.treatment.access.find import find_path, survey
 
-__all__ = ["advance", "find_path", "survey"]
+__all__ = ["find_path", "survey"]
