@@ -42,7 +42,11 @@ build_tree() { # SUITE DIRECTORY
   [ "$free" -ge 4 ] || { why="${tree%/*} has $free GB free, and 4 are needed"; return 1; }
   type -P mmdebstrap >/dev/null || get_mmdebstrap || return 1
   # unsafe-io: without an fsync per file; a tree that was cut short is thrown away in any case.
-  options=(--mode=root --variant=apt --dpkgopt=force-unsafe-io "--include=$(IFS=,; echo "${packages[*]}")")
+  # What only the tests use: a Slurm of one node, and CalculiX, which trixie does not have.
+  local tested=(slurm-wlm)
+  [ "$suite" != unstable ] || tested+=(calculix-ccx)
+  options=(--mode=root --variant=apt --dpkgopt=force-unsafe-io
+    "--include=$(IFS=,; echo "${packages[*]} ${tested[*]}" | tr ' ' ,)")
   local path
   for path in doc man info locale lintian help gtk-doc; do
     options+=(--dpkgopt="path-exclude=/usr/share/$path/*")
