@@ -35,9 +35,9 @@ from sacrofem.study.mesh_files import export_names, write_mesh_files
 from sacrofem.study.output_folder import check_output, mark, staged
 from sacrofem.study.provenance import Stopwatch
 from sacrofem.study.recipe import MeshRecipe, read_recipe, with_own_images
-from sacrofem.study.records import open_store, write_record
 from sacrofem.study.run import ScenarioResult, run_scenario
 from sacrofem.study.scenario import Scenario, read_scenario
+from sacrofem.study.store import open_store, write_record
 from sacrofem.study.summary import summary, write_summary
 from sacrofem.study.sweep import run_sweep
 

@@ -19,8 +19,8 @@ from sacrofem.study import cohort_run
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
 from sacrofem.study.cohort_run import run_cohort
 from sacrofem.study.recipe import MeshRecipe
-from sacrofem.study.records import read_records
 from sacrofem.study.scenario import ArmSpec, Scenario
+from sacrofem.study.store import read_records
 
 
 def _cohort() -> dict[str, Any]:

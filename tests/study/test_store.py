@@ -7,14 +7,8 @@ import pytest
 
 from sacrofem.errors import InputError
 from sacrofem.study.output_folder import check_output, mark, staged
-from sacrofem.study.records import (
-    NUMBERS,
-    SCHEMA,
-    insert_row,
-    known_keys,
-    open_store,
-    read_records,
-)
+from sacrofem.study.records import NUMBERS, SCHEMA
+from sacrofem.study.store import insert_row, known_keys, open_store, read_records
 
 ROW = dict.fromkeys(NUMBERS, 1.5)
 

@@ -27,9 +27,9 @@ from sacrofem.study.cohort import (
 from sacrofem.study.output_folder import check_output, mark
 from sacrofem.study.plans import identity
 from sacrofem.study.provenance import CASE_ROOMS, sha256_of_code, sha256_of_value, versions
-from sacrofem.study.records import open_store, write_record
 from sacrofem.study.run import Progress, ScenarioResult, run_scenario
 from sacrofem.study.statistics import compare_pairs, describe, friedman
+from sacrofem.study.store import open_store, write_record
 from sacrofem.study.summary import write_summary
 
 #: Raised when a field of ``cohort.json`` or ``patient.json`` changes its meaning or goes away.

@@ -30,8 +30,9 @@ from sacrofem.study.case import (
 from sacrofem.study.output_folder import check_output, mark
 from sacrofem.study.provenance import Stopwatch
 from sacrofem.study.recipe import read_recipe
-from sacrofem.study.records import insert_row, known_keys, numbers_of, open_store
+from sacrofem.study.records import numbers_of
 from sacrofem.study.scenario import Scenario, read_scenario
+from sacrofem.study.store import insert_row, known_keys, open_store
 from sacrofem.study.yaml_file import FileModel, read_yaml
 
 #: Called with the number of finished cases, of all cases, and a line about the last one.
