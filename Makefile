@@ -11,7 +11,7 @@ ifeq ($(ENV),next)
 PYTEST += -W error::DeprecationWarning
 endif
 
-.PHONY: run test verify lint format lock env clean clean-cache
+.PHONY: run test verify validate lint format lock env clean clean-cache
 
 run:
 	$(WITH_ENV) sacrofem run scenarios/$(SCENARIO).yaml --out results/$(SCENARIO)
@@ -23,6 +23,10 @@ test: lint
 # Known answers against the package's; writes docs/verification.md in some minutes.
 verify:
 	$(WITH_ENV) python docs/verify.py
+
+# Published numbers beside the model's; writes docs/validation.md in some minutes.
+validate:
+	$(WITH_ENV) python docs/validate.py
 
 lint:
 	$(WITH_ENV) ruff format --check .

@@ -114,11 +114,13 @@ def test_energy_of_a_gap_is_that_of_springs_in_series(box: Callable[..., BoneMes
     exact = (g / FRACTURE_MPA) / ((1.0 - g) / BONE_MPA + g / FRACTURE_MPA)
     np.testing.assert_allclose(found.gap, exact, rtol=1e-12)
     state: Any = SimpleNamespace(
-        energy=SimpleNamespace(cell_mJ=mesh.cell_ml, cortex_mJ=2.0, springs_mJ=3.0)
+        energy=SimpleNamespace(
+            cell_mJ=mesh.cell_ml, cortex_mJ=2.0, springs_mJ=3.0, ligaments_mJ=1.0
+        )
     )
     energy = energy_by_tissue(mesh, state, found)
     assert tuple(energy) == TISSUES
-    assert sum(energy.values()) == pytest.approx(mesh.volume_ml + 5.0)
+    assert sum(energy.values()) == pytest.approx(mesh.volume_ml + 6.0)
     assert energy["gap"] == pytest.approx(exact * mesh.volume_ml)
     assert energy["bone"] == pytest.approx((1.0 - exact) * mesh.volume_ml)
 

@@ -10,7 +10,7 @@ import pytest
 
 from sacrofem.anatomy.atlas import Atlas
 from sacrofem.anatomy.frame import SacralFrame
-from sacrofem.measure.regions import REGIONS, sound_regions
+from sacrofem.measure.regions import CELL_REGIONS, sound_regions
 from sacrofem.measure.response import (
     YIELD_COMPRESSION,
     YIELD_TENSION,
@@ -107,9 +107,9 @@ def test_regions_are_sound_bone_where_they_say(
     lesion = np.linalg.norm(samples.points_mm - [15.0, 0.0, -20.0], axis=1) < 8.0
     cement = np.linalg.norm(samples.points_mm - [-15.0, 0.0, -20.0], axis=1) < 8.0
     found = sound_regions(mesh, plain_atlas(mesh.frame), samples, lesion, cement)
-    assert tuple(found) == REGIONS
+    assert tuple(found) == CELL_REGIONS
     assert max(samples.fraction(lesion | cement)[c].max() for c in found.values()) < 1e-3
-    zones = [found[name] for name in REGIONS if name.startswith("zone")]
+    zones = [found[name] for name in CELL_REGIONS if name.startswith("zone")]
     np.testing.assert_array_equal(np.sum(zones, axis=0), found["whole"])
     assert x[found["zone I left"]].min() > 20.0
     assert x[found["zone II right"]].max() < -10.0

@@ -66,6 +66,28 @@ def test_each_tissue_has_energy_when_it_is_there(case: CaseResult) -> None:
     assert total["intact"] < total["lesion"] > total["treated"]
 
 
+def test_stress_in_the_cement_is_in_reason(case: CaseResult) -> None:
+    """Protects: units and regions: 6 ml in the ala under 500 N, far from what PMMA bears."""
+    cement, faces = case.measures.cement, case.measures.interface
+    assert 4.0 < cement.volume_ml <= case.measures.augmented_ml + 1e-9
+    assert 0.05 < cement.von_mises_MPa.p95 < cement.von_mises_MPa.maximum < 10.0
+    assert 300.0 < faces.area_mm2 < 3000.0
+    assert 0.01 < faces.shear_MPa.p95 < cement.von_mises_MPa.maximum
+
+
+def test_a_lesion_fails_sooner_than_the_intact_bone(case: CaseResult) -> None:
+    """Protects: the same bone is asked in each state, and the load is that on S1."""
+    failure = case.measures.failure_load_linear_N
+    assert 500.0 < failure["lesion"] < failure["intact"]
+    assert failure["lesion"] < failure["treated"]
+
+
+def test_the_cortex_is_relieved_and_restored(case: CaseResult) -> None:
+    """Protects: states in their order, for the membrane as for the cells."""
+    mean = {s: case.measures.regions["cortex"][s]["von_mises_MPa"].mean for s in STATES}
+    assert mean["intact"] < mean["lesion"] > mean["treated"] > 0.0
+
+
 def test_record_and_summary_hold_the_same_numbers(case: CaseResult) -> None:
     """Protects: each column is filled, and with the number that the summary has under its name."""
     row, arm = numbers_of(case.measures, 1.0), arm_values(case)
@@ -79,6 +101,27 @@ def test_record_and_summary_hold_the_same_numbers(case: CaseResult) -> None:
     )
     assert row["lesion_rim_von_mises_mean_MPa"] == lesion["regions"]["rim"]["von_mises_MPa"]["mean"]
     assert row["lesion_energy_gap_mJ"] == lesion["energy_mJ"]["gap"]
+    assert (
+        row["lesion_cortex_von_mises_mean_MPa"]
+        == (lesion["regions"]["cortex"]["von_mises_MPa"]["mean"])
+    )
+    assert row["lesion_failure_load_linear_N"] == lesion["failure_load_linear_N"]
+    cement, faces = arm["treated"]["cement"], arm["treated"]["interface"]
+    assert row["treated_cement_volume_ml"] == cement["volume_ml"]
+    assert row["treated_interface_area_mm2"] == faces["area_mm2"]
+    assert row["treated_cement_tension_p95_MPa"] == cement["tension_MPa"]["p95"]
+    assert row["treated_cement_safety_tensile_strength"] == cement["safety"]["tensile_strength"]
+    assert row["treated_interface_shear_maximum_MPa"] == faces["shear_MPa"]["maximum"]
+    for state in STATES:
+        pulls = {
+            f"{state}_ligament_{name.replace(' ', '_')}_{side}_N": pull
+            for name, sides in arm[state]["ligament_tension_N"].items()
+            for side, pull in sides.items()
+        }
+        assert pulls.items() <= row.items()
+        # Slack ligaments, and those that the sacrum alone does not have, pull with nothing.
+        in_row = [n for n in row if n.startswith(f"{state}_ligament_") and n.endswith("_N")]
+        assert sum(row[name] for name in in_row) == pytest.approx(sum(pulls.values()))
     assert set(arm["relief"]) == set(arm["restoration"]) == set(REGIONS)
     mean = {s: arm[s]["regions"]["whole"]["compressive_strain"]["mean"] for s in STATES}
     assert arm["relief"]["whole"]["compressive_strain_mean"] == pytest.approx(

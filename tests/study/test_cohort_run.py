@@ -12,6 +12,7 @@ import yaml
 from mpi4py import MPI
 
 from sacrofem.errors import InputError, SacrofemError, SolverError
+from sacrofem.measure.cement import NO_CEMENT, NO_INTERFACE
 from sacrofem.measure.load_transfer import LoadTransfer
 from sacrofem.measure.stress_relief import RegionStress, relief
 from sacrofem.mesh.compartments import Compartment
@@ -73,15 +74,20 @@ def _measures(cement_ml: float) -> CaseMeasures:
         unplaced_ml=0.0,
         nerve_distance_mm=3.5,
         clamped_compaction_g=0.0,
-        transfer={s: LoadTransfer(0.5, 0.5, stiffness[s]) for s in STATES},
+        transfer={s: LoadTransfer(0.5, 0.5, 0.0, 0.0, stiffness[s]) for s in STATES},
         rim=rim,
         relief_rim=relief(rim["lesion"], rim["treated"]),
         micromotion=None,
         load_path={s: {} for s in STATES},
+        levels={s: () for s in STATES},
+        cement=NO_CEMENT,
+        interface=NO_INTERFACE,
         energy_mJ={s: {} for s in STATES},
         energy_error=dict.fromkeys(STATES, 1e-12),
         regions={},
         bone_at_risk_ml=dict.fromkeys(STATES, 0.0),
+        failure_load_linear_N=dict.fromkeys(STATES, 4000.0),
+        ligament_tension_N={s: {} for s in STATES},
         equilibrium_error=dict.fromkeys(STATES, 1e-12),
         iterations=dict.fromkeys(STATES, 30),
         residual=dict.fromkeys(STATES, 1e-10),

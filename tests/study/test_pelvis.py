@@ -21,8 +21,10 @@ from sacrofem.errors import InputError, MeshError
 from sacrofem.image.density import RhoQctK2HPO4
 from sacrofem.measure.load_transfer import LoadTransfer, load_transfer
 from sacrofem.measure.stress_relief import rim_cells
+from sacrofem.mechanics.attachments import find_ligaments
 from sacrofem.mechanics.elasticity import make_model
-from sacrofem.mechanics.loads import SacralLoad
+from sacrofem.mechanics.ligaments import ALL
+from sacrofem.mechanics.loads import HangingLeg, SacralLoad
 from sacrofem.mechanics.materials import (
     BONE_POISSON,
     MaterialParameters,
@@ -31,7 +33,7 @@ from sacrofem.mechanics.materials import (
     intact_modulus,
     treated_modulus,
 )
-from sacrofem.mechanics.state import StateSolution, solve_state
+from sacrofem.mechanics.state import StateSolution, solve_state, solve_with_ligaments
 from sacrofem.mechanics.supports import (
     CARTILAGE_MM,
     CARTILAGE_MPA,
@@ -218,6 +220,54 @@ def test_the_share_at_the_support_is_the_force_through_the_joint(pelvis: BoneMes
         traction = -sign * state.stress_MPa[cells][:, :, 0]
         through = (1000.0 * pelvis.cell_ml[cells]) @ traction / LAYER_MM
         assert -through[2] == pytest.approx(-state.joint_force_N[side][2], rel=1e-6)
+
+
+def with_levels(mesh: BoneMesh) -> BoneMesh:
+    """The five levels of a sacrum from the top of the block down."""
+    level = np.clip(np.ceil(-mesh.centroids_mm[:, 2] / 8.0), 1, 5)
+    return replace(mesh, level=np.where(mesh.part == Part.SACRUM, level, 0).astype(np.int8))
+
+
+def test_ligaments_of_a_pelvis_are_internal_and_take_from_the_joints(pelvis: BoneMesh) -> None:
+    """All end on meshed hip bones: supports carry the load alone, and half of it each."""
+    mesh = with_levels(pelvis)
+    found = find_ligaments(mesh)
+    assert set(found.name) == set(ALL)
+    assert not found.grounded.any()
+    hip = np.where(found.side == "left", 1.0, -1.0) * mesh.points_mm[found.hip_vertex, 0]
+    assert (hip >= SACRUM_MM + LAYER_MM - 1e-9).all()
+    load, support = SacralLoad(sacral_slope_deg=40.0), support_of(mesh)
+    model = make_model(mesh, load, support, NO_CORTEX, 1, MPI.COMM_SELF, found)
+    model, state = solve_with_ligaments(model, intact_modulus(mesh))
+    transfer = load_transfer(state, model.force_N)
+    assert len(model.ligaments) > 10
+    assert state.equilibrium_error < 1e-8
+    assert state.energy.error < 1e-9
+    assert transfer.share_left == pytest.approx(0.5, abs=1e-6)
+    bare = solved(mesh, order=1)[1]
+    assert transfer.stiffness_N_per_mm > 1.01 * bare.stiffness_N_per_mm
+    for name, sides in state.ligament_tension_N.items():
+        assert sides["left"] == pytest.approx(sides["right"], rel=1e-5, abs=1e-5), name
+
+
+def test_a_pelvis_on_one_leg_bears_load_and_leg_at_one_hip(pelvis: BoneMesh) -> None:
+    mesh = with_levels(pelvis)
+    load = SacralLoad(500.0, 0.0, leg=HangingLeg(120.0, 0.0))
+    model = make_model(
+        mesh,
+        load,
+        support_of(mesh, stance="right"),
+        NO_CORTEX,
+        1,
+        MPI.COMM_SELF,
+        find_ligaments(mesh),
+    )
+    model, state = solve_with_ligaments(model, intact_modulus(mesh))
+    assert state.energy.error < 1e-9
+    np.testing.assert_allclose(state.joint_force_N["right"], [0.0, 0.0, -620.0], atol=1e-5)
+    np.testing.assert_allclose(state.joint_force_N["left"], [0.0, 0.0, 120.0], atol=1e-9)
+    with pytest.raises(InputError, match="one-leg stance is at a hip"):
+        support_of(mesh, "ischia", "left")
 
 
 @pytest.mark.parametrize("layer_mm", [1.0, 2.0, 4.0])

@@ -117,6 +117,9 @@ def test_a_contradictory_arm_is_refused(arm: dict[str, Any], words: str) -> None
         scenario([LESION], [{"name": "a", **arm}])
 
 
+ONE_LEG = {"case": "one-leg stance", "stance": "left"}
+
+
 @pytest.mark.parametrize(
     ("load", "words"),
     [
@@ -124,7 +127,10 @@ def test_a_contradictory_arm_is_refused(arm: dict[str, Any], words: str) -> None
         ({"case": "forward flexion"}, "'forward flexion' needs 'muscles: true'"),
         ({"case": "lifting", "muscles": False}, "'lifting' needs 'muscles: true'"),
         ({"gait_percent": 30}, "'gait_percent' belongs to 'walking', the case is 'standing'"),
-        ({"case": "one-leg stance"}, "'standing', 'sitting', 'walking', 'forward flexion' or"),
+        ({"case": "kneeling"}, "'sitting', 'walking', 'forward flexion' or"),
+        ({"case": "one-leg stance"}, "go together; the case is 'one-leg stance', with no 'stance'"),
+        ({"stance": "left"}, "the case is 'standing', with 'stance: left'"),
+        ({**ONE_LEG, "hold": "ischia"}, "one-leg stance is held at an acetabulum"),
         ({"sacral_slope_deg": "lying"}, "measured"),
         ({"sacral_slope_deg": 100}, "less than or equal to 90"),
     ],

@@ -11,13 +11,16 @@ from sacrofem.mesh.bone_mesh import BoneMesh
 from sacrofem.treatment.region import BoneSamples
 
 _ZONES = {1: "I", 2: "II", 3: "III"}
-#: Names of the regions, ``rim`` first.
-REGIONS = (
+#: Names of the regions of cells, ``rim`` first.
+CELL_REGIONS = (
     "rim",
     *(f"zone {word} {side}" for word in _ZONES.values() for side in SIDES),
     *(f"foramen rims {side}" for side in SIDES),
     "whole",
 )
+#: The cortical membrane of the sound bone, see :mod:`sacrofem.measure.cortex`.
+CORTEX = "cortex"
+REGIONS = (*CELL_REGIONS, CORTEX)
 
 
 def sound_regions(
@@ -27,7 +30,7 @@ def sound_regions(
     diseased: NDArray[np.bool_],
     cement: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.bool_]]:
-    """Cells of each region of :data:`REGIONS`, shape (m,), without lesion and cement.
+    """Cells of each region of :data:`CELL_REGIONS`, shape (m,), without lesion and cement.
 
     Args:
         mesh: Bone mesh.

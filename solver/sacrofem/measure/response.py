@@ -42,7 +42,7 @@ class CellResponse:
 
 @dataclass(frozen=True)
 class Spread:
-    """Volume-weighted mean and 95th percentile over a region; NaN where it is empty."""
+    """Mean and 95th percentile over a region by volume, or by area; NaN where it is empty."""
 
     mean: float
     p95: float
@@ -72,11 +72,13 @@ def region_response(
     if not cells.any():
         return dict.fromkeys(QUANTITIES, Spread(float("nan"), float("nan")))
     volume = mesh.cell_ml[cells]
-    values = {name: response.by_name[name][cells] for name in QUANTITIES}
-    return {
-        name: Spread(float(volume @ v / volume.sum()), weighted_percentile(v, volume, 95.0))
-        for name, v in values.items()
-    }
+    return {name: spread(response.by_name[name][cells], volume) for name in QUANTITIES}
+
+
+def spread(values: FloatArray, weights: FloatArray) -> Spread:
+    """Mean and 95th percentile of values, each shape (k,), by weight."""
+    mean = float(weights @ values / weights.sum())
+    return Spread(mean, weighted_percentile(values, weights, 95.0))
 
 
 def relief(lesion: float, treated: float) -> float:

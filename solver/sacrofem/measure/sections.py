@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sacrofem.image.volume import FloatArray
 from sacrofem.mechanics.sections import Section, SectionForces, make_section
 from sacrofem.mechanics.state import StateSolution
@@ -58,17 +60,21 @@ def sacral_sections(mesh: BoneMesh) -> tuple[Section, ...]:
     return tuple(section for section in sections if section.shared.any())
 
 
-def plane_section(mesh: BoneMesh, name: str, point_mm: FloatArray, normal: FloatArray) -> Section:
+def plane_section(
+    mesh: BoneMesh, name: str, point_mm: FloatArray, normal: FloatArray, part: Part | None = None
+) -> Section:
     """The section next to a plane: the far side has the cells with their centroid beyond it.
 
     Args:
-        mesh: The whole mesh is cut.
+        mesh: Bone mesh.
         name: Name of the section.
         point_mm: A point of the plane, world, shape (3,).
         normal: Its normal to the far side, world, shape (3,).
+        part: What is cut; the whole mesh by default.
     """
+    here = np.ones(len(mesh.tets), dtype=bool) if part is None else mesh.part == part
     far = (mesh.centroids_mm - point_mm) @ normal > 0.0
-    return make_section(mesh, name, far, ~far)
+    return make_section(mesh, name, far & here, ~far & here)
 
 
 def load_path(

@@ -20,7 +20,7 @@ from sacrofem.treatment.cement import CementFill
 from sacrofem.treatment.lesion import Lesion
 
 #: Where the energy is: names of :func:`energy_by_tissue`.
-TISSUES = ("bone", "lesion", "gap", "cement", "cortex", "cartilage", "ilia", "springs")
+TISSUES = ("bone", "lesion", "gap", "cement", "cortex", "cartilage", "ilia", "springs", "ligaments")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,4 +100,5 @@ def energy_by_tissue(
         "cartilage": float(cell_mJ[cartilage].sum()),
         "ilia": float(cell_mJ[~sacrum & ~cartilage].sum()),
         "springs": state.energy.springs_mJ,
+        "ligaments": state.energy.ligaments_mJ,
     }

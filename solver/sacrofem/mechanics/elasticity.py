@@ -6,14 +6,18 @@ Find u with, for all v,
   + integral of t E/(1-nu^2) [(1-nu) eps_s(u) : eps_s(v)
       + nu tr eps_s(u) tr eps_s(v)]                              over the outer surface (cortex)
   + integral of k_n u_n v_n + k_t u_t . v_t                        over the supports
+  + sum of k (d . [u]) (d . [v])                                   over the ligaments
   = integral of traction . v                                       over S1 endplate and facets
-  + integral of (spin x (x - centre)) . v                          over S1 endplate (moment).
+  + integral of (spin x (x - centre)) . v                          over S1 endplate (moment)
+  + integral of the hanging leg's traction . v                     over its hip (one-leg stance).
 
-eps_s is the strain within the surface. There is no essential condition: springs hold the
-model at its supports, see :mod:`sacrofem.mechanics.supports`.
+eps_s is the strain within the surface; [u] is the difference between the ends of a ligament along
+d, whose terms go into the assembled matrix (:mod:`sacrofem.mechanics.ties`). There is no essential
+condition: springs hold the model at its supports, see :mod:`sacrofem.mechanics.supports`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +26,14 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from sacrofem.anatomy.joints import SurfaceTag
+from sacrofem.errors import InputError
 from sacrofem.image.volume import FloatArray
 from sacrofem.mechanics.distributed import DistributedMesh, distribute
+from sacrofem.mechanics.ligaments import NO_LIGAMENTS, Ligaments
 from sacrofem.mechanics.loads import Bending, SacralLoad, bending, gravity, tractions_MPa
 from sacrofem.mechanics.materials import BONE_POISSON, MaterialParameters, ModulusField
-from sacrofem.mechanics.supports import JointSprings, Support
-from sacrofem.mesh.bone_mesh import BoneMesh
+from sacrofem.mechanics.supports import SACROILIAC_JOINTS, JointSprings, Support
+from sacrofem.mesh.bone_mesh import BoneMesh, facet_areas_mm2
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +62,9 @@ class ElasticModel:
         force_N: Applied force, world, shape (3,).
         direction: Unit vector of the force, world, shape (3,).
         support: Where the model is held, and by what.
+        hanging_N: Weight of the hanging leg on each hip bone by side, world, shape (3,); not part
+            of ``force_N``.
+        ligaments: Those that are in the stiffness; see :func:`with_ligaments`.
     """
 
     bone: BoneMesh
@@ -72,6 +81,8 @@ class ElasticModel:
     force_N: FloatArray
     direction: FloatArray
     support: Support
+    hanging_N: Mapping[str, FloatArray]
+    ligaments: Ligaments
 
     @property
     def dofs(self) -> int:
@@ -106,6 +117,7 @@ def make_model(
     materials: MaterialParameters,
     order: int,
     comm: MPI.Comm,
+    ligaments: Ligaments = NO_LIGAMENTS,
 ) -> ElasticModel:
     """Distribute the mesh and compile the forms; collective.
 
@@ -116,6 +128,12 @@ def make_model(
         materials: Material constants (the cortex is taken from here).
         order: 1 or 2, the degree of the displacement.
         comm: Communicator.
+        ligaments: All that the model can have, see
+            :func:`sacrofem.mechanics.attachments.find_ligaments`; those that end in space on a side
+            that is not held are left out: their hip bone hangs.
+
+    Raises:
+        InputError: A leg hangs in the load and not in the support, or the reverse.
     """
     domain = distribute(bone, comm)
     space = fem.functionspace(domain.mesh, ("Lagrange", order, (3,)))
@@ -123,7 +141,10 @@ def make_model(
     cellwise = fem.functionspace(domain.mesh, ("Discontinuous Lagrange", 0))
     coefficients = Coefficients(*(fem.Function(cellwise) for _ in range(3)))
     tractions = tractions_MPa(bone, load)
+    hanging = _hanging_N(bone, load, support)
+    tractions |= _hanging_tractions(bone, support, hanging)
     work = _work(space, domain, tractions, bending(bone, load))
+    loose = ligaments.grounded & ~np.isin(ligaments.side, list(support.surfaces))
     force = load.force_N * gravity(bone.frame, load.sacral_slope_deg)
     return ElasticModel(
         bone=bone,
@@ -142,7 +163,40 @@ def make_model(
         force_N=force,
         direction=gravity(bone.frame, load.sacral_slope_deg),
         support=support,
+        hanging_N=hanging,
+        ligaments=ligaments.of(~loose),
     )
+
+
+def with_ligaments(model: ElasticModel, ligaments: Ligaments) -> ElasticModel:
+    """The same model with other ligaments; nothing is compiled again."""
+    return replace(model, ligaments=ligaments)
+
+
+def _hanging_N(bone: BoneMesh, load: SacralLoad, support: Support) -> dict[str, FloatArray]:
+    """Weight of the hanging leg by side, world, shape (3,) each."""
+    if (load.leg is None) != (support.hanging is None):
+        raise InputError(
+            "a load with a hanging leg and a support that stands on one leg go together; found "
+            f"{'a' if load.leg else 'no'} leg in the load and "
+            f"{'a' if support.hanging else 'no'} leg that hangs in the support: make both from one "
+            "load case."
+        )
+    weight: FloatArray = np.zeros(3)
+    if load.leg is not None:
+        weight = load.leg.weight_N * gravity(bone.frame, load.leg.sacral_slope_deg)
+    return {side: (side not in support.surfaces) * weight for side in SACROILIAC_JOINTS}
+
+
+def _hanging_tractions(
+    bone: BoneMesh, support: Support, hanging: Mapping[str, FloatArray]
+) -> dict[SurfaceTag, FloatArray]:
+    """Uniform traction where the leg hangs, world, shape (3,)."""
+    if support.hanging is None:
+        return {}
+    facets = bone.facets[bone.facet_tag == support.hanging]
+    area = float(facet_areas_mm2(bone.points_mm, facets).sum())
+    return {support.hanging: sum(hanging.values(), np.zeros(3)) / area}
 
 
 def set_modulus(model: ElasticModel, modulus: ModulusField) -> None:

@@ -4,7 +4,7 @@ Written out on arrays, apart from the forms that the solver assembles: statics o
 the energy balance, checked on every solve, compare the two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -47,6 +47,21 @@ class CellForces:
         return CellForces(
             self.cells[rows], self.force_N[rows], self.place_mm[rows], self.energy_mJ[rows]
         )
+
+
+@dataclass(frozen=True, eq=False)
+class CortexForces(CellForces):
+    """The same of the cortex, one row an outer facet.
+
+    Attributes:
+        facet: Which of its cell's four, shape (k,).
+        area_mm2: Shape (k,).
+        mean_N_per_mm: Force per length within the facet, its mean, world, shape (k, 3, 3).
+    """
+
+    facet: NDArray[np.int64]
+    area_mm2: FloatArray
+    mean_N_per_mm: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +120,7 @@ def bulk_energies_mJ(model: ElasticModel, u: fem.Function) -> FloatArray:
     return np.asarray(density @ weight * found.volume)
 
 
-def cortex_forces(model: ElasticModel, u: fem.Function) -> CellForces:
+def cortex_forces(model: ElasticModel, u: fem.Function) -> CortexForces:
     """Forces of the cortical membrane on the nodes of the cells behind this rank's outer facets.
 
     Plane stress in the surface, see :mod:`sacrofem.mechanics.elasticity`.
@@ -117,8 +132,8 @@ def cortex_forces(model: ElasticModel, u: fem.Function) -> CellForces:
     cells = behind.array[behind.offsets[facets]].astype(np.int64)
     which = np.argmax(facets_of.array.reshape(-1, 4)[cells] == facets[:, None], axis=1)
     parts = [_membrane(model, u, cells[which == i], i) for i in range(4)]
-    fields = ("cells", "force_N", "place_mm", "energy_mJ")
-    return CellForces(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
+    names = (field.name for field in fields(CortexForces))
+    return CortexForces(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 def node_flags(
@@ -137,7 +152,7 @@ def node_flags(
 
 def _membrane(
     model: ElasticModel, u: fem.Function, cells: NDArray[np.int64], facet: int
-) -> CellForces:
+) -> CortexForces:
     """The membrane on one of the four facets of some cells."""
     flat, weight = basix.make_quadrature(basix.CellType.triangle, _degree(model))
     a, b, c = _CORNERS[_FACETS[facet]]
@@ -153,11 +168,14 @@ def _membrane(
     stiff = model.membrane_N_per_mm * left[:, None, None, None]
     drawn = stiff * ((1.0 - BONE_POISSON) * within + BONE_POISSON * trace * P)
     # The reference triangle has half a unit of area: twice the area is the ratio of the two.
-    return CellForces(
+    return CortexForces(
         cells=cells,
         force_N=found.nodal_forces_N(drawn, double_area),
         place_mm=found.place_mm,
         energy_mJ=0.5 * np.einsum("kqij,kqij->kq", drawn, within) @ weight * double_area,
+        facet=np.full(len(cells), facet),
+        area_mm2=0.5 * double_area,
+        mean_N_per_mm=2.0 * np.einsum("kqij,q->kij", drawn, weight),
     )
 
 

@@ -8,8 +8,8 @@ body weight, walking uphill, 10.1115/1.4066658) and 18 to 21 deg at L4-L5 (PMC81
 Only the joint gets that force: where the same muscles pull on sacrum and ilium is not modelled, so
 that joints and supports bear the whole reaction, an upper bound for what is below S1.
 
-One-leg stance is no case: what sets it apart is the support, one hip instead of two and the weight
-of a hanging leg at the other; the supports here are springs at both sides.
+In one-leg stance the same force is on S1, and a leg hangs at the hip that is not held. No muscle of
+the hip is there: the bonded hip bears the moment that the abductors bear.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,10 @@ REACTION_PER_BODY_WEIGHT = 0.9
 #: extensors of the trunk are most active (Cappozzo 1984); its time in the cycle is a choice.
 GAIT_PEAK_PERCENT = 10.0
 
-Case = Literal["standing", "sitting", "walking", "forward flexion", "lifting"]
+#: A whole leg over body weight: thigh, shank and foot (Winter 2009, after Dempster 1955).
+LEG_PER_BODY_WEIGHT = 0.161
+
+Case = Literal["standing", "one-leg stance", "sitting", "walking", "forward flexion", "lifting"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,9 @@ def _held(pressure_MPa: float) -> tuple[float, float]:
 
 POSTURES: dict[Case, Posture] = {
     "standing": Posture((1.0, 1.0), (1.0, 1.0), "the force that the other cases scale"),
+    "one-leg stance": Posture(
+        (1.0, 1.0), (1.0, 1.0), "as in standing, the trunk above S1 is the same (a choice)"
+    ),
     "sitting": Posture(
         _held(0.46), (1.0, 1.0), "unsupported, 0.46 of 0.5 MPa (Wilke 1999)", _SITTING_DEG
     ),
@@ -135,8 +141,21 @@ class LoadCase:
 
 
 @dataclass(frozen=True)
+class HangingLeg:
+    """The leg that hangs in one-leg stance; at which hip is a matter of the support.
+
+    Attributes:
+        weight_N: Its weight, along gravity.
+        sacral_slope_deg: By which gravity is known in the sacral frame.
+    """
+
+    weight_N: float
+    sacral_slope_deg: float
+
+
+@dataclass(frozen=True)
 class SacralLoad:
-    """A force and a flexion moment on S1.
+    """A force and a flexion moment on S1, and what hangs below.
 
     Attributes:
         force_N: Size of the force.
@@ -144,12 +163,14 @@ class SacralLoad:
             is the sacral slope.
         endplate_share: Part of it on the endplate.
         moment_Nm: Flexion moment on the endplate, about its centroid.
+        leg: The hanging leg of one-leg stance.
     """
 
     force_N: float = STANDING_FORCE_N
     sacral_slope_deg: float = SACRAL_SLOPE_DEG
     endplate_share: float = ENDPLATE_SHARE
     moment_Nm: float = 0.0
+    leg: HangingLeg | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,20 +213,33 @@ def sacral_load(asked: LoadCase, frame: SacralFrame) -> SacralLoad:
     slope_deg = max(standing_deg + posture.slope_change_deg, 0.0)
     moment_Nm = posture.moment_Nm if asked.moment_Nm is None else asked.moment_Nm
     size_N = force_on_s1_N(asked)
+    leg = None
+    if asked.case == "one-leg stance":
+        leg = HangingLeg(LEG_PER_BODY_WEIGHT * body_weight_N(asked), slope_deg)
     if asked.muscles:
         # The part of the weight along the endplate is left to the joint, whatever muscles add.
         weight_N = standing_N(asked) * WEIGHT_PER_BODY_WEIGHT / REACTION_PER_BODY_WEIGHT
         along = min(weight_N * np.sin(np.radians(slope_deg)) / size_N, 1.0)
         slope_deg = float(np.degrees(np.arcsin(along)))
-    return SacralLoad(size_N, slope_deg, asked.endplate_share, moment_Nm)
+    return SacralLoad(size_N, slope_deg, asked.endplate_share, moment_Nm, leg)
 
 
 def standing_N(asked: LoadCase) -> float:
     """Force on S1 in quiet standing, by the same person."""
     if asked.body_weight_N is None:
         return asked.force_N
-    part = REACTION_PER_BODY_WEIGHT if asked.muscles else WEIGHT_PER_BODY_WEIGHT
-    return part * asked.body_weight_N
+    return _part_of_body_weight(asked) * asked.body_weight_N
+
+
+def body_weight_N(asked: LoadCase) -> float:
+    """Body weight, given or that to which the force in standing belongs."""
+    if asked.body_weight_N is not None:
+        return asked.body_weight_N
+    return asked.force_N / _part_of_body_weight(asked)
+
+
+def _part_of_body_weight(asked: LoadCase) -> float:
+    return REACTION_PER_BODY_WEIGHT if asked.muscles else WEIGHT_PER_BODY_WEIGHT
 
 
 def force_on_s1_N(asked: LoadCase) -> float:

@@ -2,9 +2,10 @@
 
 A section parts the cells into a far and a near set. The near side pushes the far side with the
 internal forces of the far cells, ``sum over n of integral of sigma . grad N_n``, at the nodes n
-that both share, with the cortex and the springs of the far side. By the equilibrium of every node
-this is what the far side's supports carry less the load that acts on it: exact to the solver's
-tolerance on any mesh, which stresses sampled on a plane are not.
+that both share, with the cortex and the springs of the far side. A ligament at one of these nodes
+counts to the near side. By the equilibrium of every node this is what the far side's supports and
+ligaments carry less the load that acts on it: exact to the solver's tolerance on any mesh, which
+stresses sampled on a plane are not.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from sacrofem.image.volume import FloatArray
 from sacrofem.mechanics.elasticity import ElasticModel, boundary_measure, spring_traction
 from sacrofem.mechanics.element_forces import CellForces, bulk_forces, node_flags
 from sacrofem.mesh.bone_mesh import BoneMesh
+
+#: Vertices of the bone mesh, shape (j,), and the force at each, world, shape (j, 3).
+NodalForces = tuple[NDArray[np.int64], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +85,11 @@ def make_section(
 
 
 def section_forces(
-    model: ElasticModel, u: fem.Function, sections: Sequence[Section], cortex: CellForces
+    model: ElasticModel,
+    u: fem.Function,
+    sections: Sequence[Section],
+    cortex: CellForces,
+    pulls: NodalForces | None = None,
 ) -> tuple[SectionForces, ...]:
     """Resultants of all sections for a solution; collective, the same on every rank.
 
@@ -90,6 +98,7 @@ def section_forces(
         u: The solution.
         sections: The sections.
         cortex: Forces of the cortex, see :func:`sacrofem.mechanics.element_forces.cortex_forces`.
+        pulls: Forces with which ligaments resist, by vertex of the bone mesh; None without any.
     """
     if not sections:
         return ()
@@ -105,7 +114,8 @@ def section_forces(
         vector = fem.assemble_vector(outer)
         vector.scatter_reverse(la.InsertMode.add)
         surface = vector.array[: 3 * model.space.dofmap.index_map.size_local].reshape(-1, 3)
-        found.append(_resultants(model, section, (bulk, cortex), surface, nodes_mm))
+        ties = _ligament_part(model, section, pulls)
+        found.append(_resultants(model, section, (bulk, cortex), surface, nodes_mm, ties))
     return tuple(found)
 
 
@@ -130,6 +140,7 @@ def _resultants(
     parts: tuple[CellForces, CellForces],
     surface: FloatArray,
     nodes_mm: FloatArray,
+    ties: FloatArray,
 ) -> SectionForces:
     """Sum the nodal forces of the far side at a section's nodes."""
     centre = model.bone.points_mm[section.shared].mean(axis=0)
@@ -155,8 +166,19 @@ def _resultants(
         cell_force_N=forces,
         cortex_N=shell[:3],
         rim_N=rim[:3],
-        error=_relative(model, inside_all + shell_all - rest),
+        error=_relative(model, inside_all + shell_all - rest - ties),
     )
+
+
+def _ligament_part(model: ElasticModel, section: Section, pulls: NodalForces | None) -> FloatArray:
+    """Force and moment of the ligaments inside the far side, away from its border, shape (6,)."""
+    if pulls is None:
+        return np.zeros(6)
+    vertex, force = pulls
+    inside = _touched(model.bone, section.far) & ~section.border
+    centre = model.bone.points_mm[section.shared].mean(axis=0)
+    kept = inside[vertex]
+    return _force_and_moment(force[kept], model.bone.points_mm[vertex[kept]] - centre)
 
 
 def _relative(model: ElasticModel, missing: FloatArray) -> float:

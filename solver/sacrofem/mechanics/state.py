@@ -8,20 +8,24 @@ from typing import Any
 import numpy as np
 import ufl
 from dolfinx import fem
+from numpy.typing import NDArray
 
 from sacrofem import _compat
 from sacrofem.anatomy.joints import SurfaceTag
 from sacrofem.errors import SolverError
 from sacrofem.image.volume import FloatArray
+from sacrofem.mechanics.cortex import CortexSurface, gather_cortex
 from sacrofem.mechanics.elasticity import (
     ElasticModel,
     boundary_measure,
     set_modulus,
     spring_traction,
     stress,
+    with_ligaments,
 )
 from sacrofem.mechanics.element_forces import cortex_forces
 from sacrofem.mechanics.energy import StrainEnergy, strain_energy
+from sacrofem.mechanics.ligaments import forces_by_name_N, tension_by_name_N
 from sacrofem.mechanics.linear_solver import SolveRecord, solve
 from sacrofem.mechanics.materials import ModulusField
 from sacrofem.mechanics.sections import Section, SectionForces, section_forces
@@ -32,6 +36,9 @@ EQUILIBRIUM_WITHIN = 1e-6
 #: above the solver's tolerance.
 BALANCE_WITHIN = 1e-8
 
+#: Solves in which the taut ligaments must be found; two to five are usual.
+ACTIVE_SETS = 12
+
 
 @dataclass(frozen=True, eq=False)
 class StateSolution:
@@ -40,10 +47,15 @@ class StateSolution:
     Attributes:
         displacement_mm: At the vertices of the bone mesh, shape (n, 3).
         stress_MPa: Mean Cauchy stress of each cell, shape (m, 3, 3).
-        joint_force_N: Force through each sacroiliac joint, see :func:`joint_forces_N`.
+        joint_force_N: Force of the sacrum on each hip bone, through joint and ligaments, see
+            :func:`joint_forces_N`.
+        ligament_force_N: Part of it through each ligament, by ligament and side, world, shape (3,);
+            empty without ligaments.
+        ligament_tension_N: Sum of the tensions of its elements, by ligament and side.
         endplate_mm: Mean displacement of the S1 endplate, world, shape (3,).
         equilibrium_error: Force missing between load and supports, relative to the load.
         sections: Forces through the sections that were asked for.
+        cortex: Forces within the cortical membrane.
         energy: Where the work of the load is stored.
         modulus: The moduli of the state.
         record: How the solve went.
@@ -53,9 +65,12 @@ class StateSolution:
     displacement_mm: FloatArray
     stress_MPa: FloatArray
     joint_force_N: Mapping[str, FloatArray]
+    ligament_force_N: Mapping[str, Mapping[str, FloatArray]]
+    ligament_tension_N: Mapping[str, Mapping[str, float]]
     endplate_mm: FloatArray
     equilibrium_error: float
     sections: tuple[SectionForces, ...]
+    cortex: CortexSurface
     energy: StrainEnergy
     modulus: ModulusField
     record: SolveRecord
@@ -83,6 +98,50 @@ def solve_state(
     """
     set_modulus(model, modulus)
     u, record = solve(model)
+    return _checked_state(model, modulus, u, record, sections)
+
+
+def solve_with_ligaments(
+    model: ElasticModel, modulus: ModulusField, sections: Sequence[Section] = ()
+) -> tuple[ElasticModel, StateSolution]:
+    """Solve the intact state and find which ligaments are taut in it; collective.
+
+    An element that would shorten is taken out, one that would lengthen is put back, until none
+    changes. The model that is returned has the taut ones alone and keeps them in every state, so
+    that each solve is linear and states differ in their moduli alone (a choice).
+
+    Args:
+        model: The model with all ligaments that it can have.
+        modulus: Moduli of the intact state.
+        sections: See :func:`solve_state`.
+
+    Raises:
+        SolverError: See :func:`solve_state`; or the set of taut ligaments does not settle.
+    """
+    set_modulus(model, modulus)
+    taut: NDArray[np.bool_] = np.ones(len(model.ligaments), dtype=bool)
+    for _ in range(ACTIVE_SETS):
+        tried = with_ligaments(model, model.ligaments.of(taut))
+        u, record = solve(tried)
+        found = model.ligaments.elongation_mm(_at_vertices(model, u)) > 0.0
+        if (found == taut).all():
+            return tried, _checked_state(tried, modulus, u, record, sections)
+        taut = found
+    raise SolverError(
+        f"which ligaments are taut must settle within {ACTIVE_SETS} solves, and did not: "
+        f"{int(taut.sum())} of {len(taut)} elements in the last; leave them out ('ligaments: "
+        "false'), or report a defect."
+    )
+
+
+def _checked_state(
+    model: ElasticModel,
+    modulus: ModulusField,
+    u: fem.Function,
+    record: SolveRecord,
+    sections: Sequence[Section],
+) -> StateSolution:
+    """What a solution says, once load, supports, sections and energy balance."""
     forces = joint_forces_N(model, u)
     carried = forces["left"] + forces["right"]
     missing = carried - model.force_N
@@ -96,16 +155,20 @@ def solve_state(
             ": the solution is not in equilibrium; check materials and springs."
         )
     cortex = cortex_forces(model, u)
-    through = section_forces(model, u, sections, cortex)
-    energy = strain_energy(model, u, cortex)
+    ligaments = model.ligaments
+    through = section_forces(model, u, sections, cortex, ligaments.nodal_forces_N(displacement))
+    energy = strain_energy(model, u, cortex, ligaments.energy_mJ(displacement))
     _require_balance({**{s.name: s.error for s in through}, "energy": energy.error})
     return StateSolution(
         displacement_mm=displacement,
         stress_MPa=_cell_means(model, stress(u, model.coefficients)),
         joint_force_N=forces,
+        ligament_force_N=forces_by_name_N(ligaments, displacement),
+        ligament_tension_N=tension_by_name_N(ligaments, displacement),
         endplate_mm=_endplate_mean(model, u),
         equilibrium_error=error,
         sections=through,
+        cortex=gather_cortex(model, cortex),
         energy=energy,
         modulus=modulus,
         record=record,
@@ -125,19 +188,27 @@ def _require_balance(errors: Mapping[str, float]) -> None:
 
 
 def joint_forces_N(model: ElasticModel, u: fem.Function) -> dict[str, FloatArray]:
-    """Force of the sacrum on each ilium, world, by side, shape (3,).
+    """Force of the sacrum on each hip bone, world, by side, shape (3,).
 
-    It is the force on the support of that side. In the model `sacrum` that is the joint itself. In
-    the model `pelvis` it is the acetabulum or the ischium: nothing but joint and support touches
-    an ilium (the symphysis is not modelled), so that by statics both bear the same force.
+    It is the force on the support of that side and on its ligaments that end in space, less the
+    weight of a leg that hangs there. In the model `sacrum` the support is the joint itself. In the
+    model `pelvis` it is the acetabulum or the ischium: nothing but support, joint and ligaments
+    touches a hip bone (the symphysis is not modelled), so that by statics joint and ligaments
+    together bear what the support bears. In one-leg stance the hip that hangs pulls the sacrum
+    down: its force is the leg's weight, negative, the other's load and leg; both sum to the load.
     """
     mesh = model.domain.mesh
     ds = boundary_measure(model.domain)
     traction = spring_traction(u, ufl.FacetNormal(mesh), model.support.springs, mesh)
-    return {
-        side: _vector_integral(model, traction, ds(int(tag)))
-        for side, tag in model.support.surfaces.items()
-    }
+    forces = {side: -weight for side, weight in model.hanging_N.items()}
+    for side, tag in model.support.surfaces.items():
+        forces[side] = forces[side] + _vector_integral(model, traction, ds(int(tag)))
+    fixed = model.ligaments.of(model.ligaments.grounded)
+    if len(fixed):
+        pulled = fixed.carried_N(_at_vertices(model, u))
+        for side in forces:
+            forces[side] = forces[side] + pulled[fixed.side == side].sum(axis=0)
+    return forces
 
 
 def _endplate_mean(model: ElasticModel, u: fem.Function) -> FloatArray:

@@ -23,6 +23,8 @@ from sacrofem.mesh.bone_mesh import BoneMesh, Part, boundary_facets, facet_areas
 
 Hold = Literal["acetabula", "ischia"]
 DEFAULT_HOLD: Hold = "acetabula"
+#: The leg that stands in one-leg stance.
+Stance = Literal["left", "right"]
 
 #: Articular cartilage of the sacroiliac joint: 11.9 MPa, 0.4 (BMC 2013 14:217, Table 1; the other
 #: published table has 10 MPa), both layers together about 3 mm.
@@ -64,12 +66,15 @@ class Support:
     """How a model is held.
 
     Attributes:
-        surfaces: The held part of the surface by side, ``left`` and ``right``.
-        springs: Springs on both.
+        surfaces: The held part of the surface by side, ``left`` and ``right``; one of them in
+            one-leg stance.
+        springs: Springs on them.
+        hanging: In one-leg stance, where the hanging leg pulls; None on two legs.
     """
 
     surfaces: Mapping[str, SurfaceTag]
     springs: JointSprings
+    hanging: SurfaceTag | None = None
 
 
 def cartilage_springs(
@@ -88,15 +93,19 @@ def is_pelvis(mesh: BoneMesh) -> bool:
     return any(bool((mesh.part == part).any()) for part in CARTILAGES.values())
 
 
-def support_of(mesh: BoneMesh, hold: Hold = DEFAULT_HOLD) -> Support:
+def support_of(mesh: BoneMesh, hold: Hold = DEFAULT_HOLD, stance: Stance | None = None) -> Support:
     """The support of a mesh: which it is follows from its parts.
 
     Args:
         mesh: Bone mesh.
         hold: Where a pelvis is held; without effect on the sacrum alone.
+        stance: The leg that stands alone. A pelvis is held at its acetabulum and the other leg
+            hangs at the other one; the sacrum alone is held at the joint of that side (Whitlow
+            2007 held one joint) and the other hip and leg hang at the other joint.
 
     Raises:
-        InputError: A surface that holds the model is not in the mesh, or the ilia touch.
+        InputError: A surface that holds the model is not in the mesh, the ilia touch, or a pelvis
+            that sits is to stand on one leg.
     """
     pelvis = is_pelvis(mesh)
     if pelvis and _ilia_touch(mesh):
@@ -111,7 +120,16 @@ def support_of(mesh: BoneMesh, hold: Hold = DEFAULT_HOLD) -> Support:
         if not (mesh.facet_tag == tag).any():
             raise InputError(_missing(side, hold, mesh) if pelvis else _no_joint(side))
     thickness_mm = HIP_CARTILAGE_MM if pelvis else CARTILAGE_MM
-    return Support(surfaces, cartilage_springs(thickness_mm=thickness_mm))
+    springs = cartilage_springs(thickness_mm=thickness_mm)
+    if stance is None:
+        return Support(surfaces, springs)
+    if pelvis and hold == "ischia":
+        raise InputError(
+            "one-leg stance is at a hip: it needs 'hold: acetabula', found 'hold: ischia', where "
+            "one sits; leave 'hold' out."
+        )
+    other = "right" if stance == "left" else "left"
+    return Support({stance: surfaces[stance]}, springs, surfaces[other])
 
 
 def _ilia_touch(mesh: BoneMesh) -> bool:

@@ -45,7 +45,9 @@ BY_STATE = {
     "stiffness_N_per_mm": Measure("stiffness at the S1 endplate, N/mm", digits=0),
     "rim_mean_MPa": Measure("von Mises stress of the rim, mean, MPa", digits=3),
     "rim_p95_MPa": Measure("von Mises stress of the rim, 95th percentile, MPa", digits=3),
-    "load_share_left": Measure("load share of the left SI joint, %", factor=100.0, digits=1),
+    "load_share_left": Measure(
+        "load share of the left SI joint, with ligaments, %", factor=100.0, digits=1
+    ),
 }
 STATES = ("intact", "lesion", "treated")
 

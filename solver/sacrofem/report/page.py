@@ -9,7 +9,7 @@ from typing import Any
 
 from sacrofem.image.calibration import calibration_from_json
 from sacrofem.measure.stress_relief import RIM_MM
-from sacrofem.report import figures, scene
+from sacrofem.report import figures, load_path_figure, scene
 from sacrofem.report.assumptions import assumptions
 from sacrofem.report.digits import change_percent, fixed, is_number, percent, signed
 from sacrofem.report.html import NO_SCENE, Picture, render
@@ -27,11 +27,12 @@ IS_PHANTOM = (
 
 #: What holds each model, and what is not there.
 HELD = {
-    "sacrum": "The sacroiliac joints are springs that also pull; ilia, ligaments and muscles are "
-    "not there. The stiffness includes these springs, which hides part of the bone's own change.",
+    "sacrum": "The sacroiliac joints are springs that also pull; ligaments are line springs of one "
+    "stiffness, where the load stretches them; ilia and muscles are not there. The stiffness "
+    "includes all these springs, which hides part of the bone's own change.",
     "pelvis": "The cartilage of the sacroiliac joints also pulls, the hips are held by springs at "
-    "their joints or seats; symphysis, ligaments and muscles are not there. The stiffness is seen "
-    "from the hips and holds little of the bone's own change.",
+    "their joints or seats; ligaments are line springs of one stiffness; symphysis and muscles are "
+    "not there. The stiffness is seen from the hips and holds little of the bone's own change.",
 }
 
 
@@ -95,7 +96,7 @@ def headlines(summary: Summary) -> tuple[Headline, ...]:
                 (
                     _share_change(arm, side),
                     "points",
-                    f"load share of the {side} SI joint, change in percentage points",
+                    f"load share of the {side} SI joint and ligaments, change in percentage points",
                 ),
                 (fixed(arm.get("leak_ml"), 2), "ml", "cement outside the bone"),
             ),
@@ -114,10 +115,30 @@ def pictures(view: BoneView, summary: Summary) -> tuple[list[Picture], str | Non
         "compare within an arm. Middle: relief, which may be compared. Right: stiffness against "
         "the intact bone.",
     )
-    drawn = [bars, *_slices(view, arms)]
+    drawn = [bars, *_load_path(summary, arms), *_slices(view, arms)]
     if scene.render_window() is None:
         return drawn, NO_SCENE
     return drawn + _scenes(view, arms), None
+
+
+def _load_path(summary: Summary, arms: str) -> list[Picture]:
+    """The picture of the load path; none of a summary without levels."""
+    figure = load_path_figure.load_path(summary)
+    if figure is None:
+        return []
+    return [
+        Picture(
+            figures.png(figure),
+            f"Bar charts of who carries the load at each level, intact, with the lesion and after "
+            f"{arms}.",
+            "Who carries the load. Above: force along gravity through planes across the sacrum, "
+            "parallel to the S1 endplate at the top and across the pelvic face from S1|S2 on; "
+            "what does not go through was taken by joints and ligaments above, or is applied "
+            "below. Below: the same across the borders of Denis' zones, from the midline to the "
+            "sides, seen from in front (the patient's right is on the left). Left of 0 is a "
+            "pull upwards: on one side of a bent bone, or against ligaments below.",
+        )
+    ]
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:

@@ -1,10 +1,11 @@
 """The comparison of the arms as tables, from ``summary.json`` alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from sacrofem.measure.cement import LIMITS_MPA
 from sacrofem.measure.response import restoration as restored
 from sacrofem.measure.stress_relief import RIM_MM
 from sacrofem.report.digits import DASH, change_percent, fixed, is_number, percent, signed
@@ -40,13 +41,14 @@ def comparison_table(summary: Summary) -> str:
 
 
 def tables(summary: Summary) -> tuple[Table, ...]:
-    """The whole bone by state and arm, the rim of each arm by state, procedures, load path.
+    """The whole bone by state and arm, the rim of each arm by state, procedures, and more.
 
-    A summary without sections, of an earlier sacrofem, has no load path.
+    A summary of an earlier sacrofem has no load path, no relief by region or no stress in cement:
+    those tables are left out.
     """
     found = (_whole_bone(summary), _rim(summary), procedures_table(summary))
-    path = _load_path(summary)
-    return (*found, path) if path.rows else found
+    more = (_by_region(summary), _load_path(summary), _cement(summary))
+    return (*found, *(table for table in more if table.rows))
 
 
 def restoration(states: Mapping[str, Mapping[str, float | None]], field: str) -> float | None:
@@ -90,8 +92,9 @@ def _whole_bone(summary: Summary) -> Table:
     rows = (
         ("Stiffness at the S1 endplate, N/mm", *(fixed(value, 0) for value in stiffness)),
         ("  change to the lesion state, %", changes[0], DASH, *changes[2:]),
-        ("Load share of the left SI joint, %", *(left for left, _ in shares)),
-        ("Load share of the right SI joint, %", *(right for _, right in shares)),
+        ("Load share of the left SI joint, with ligaments, %", *(left for left, _ in shares)),
+        ("Load share of the right SI joint, with ligaments, %", *(right for _, right in shares)),
+        *_where_known(states, _LIGAMENTS),
         ("Lesion, ml", DASH, fixed(first.get("lesion_ml"), 2), *[DASH] * len(arms)),
         ("Cement in the bone, ml", *volume("cement_ml")),
         ("  bone that it augments, ml", *volume("augmented_ml")),
@@ -101,6 +104,7 @@ def _whole_bone(summary: Summary) -> Table:
             "Cement to the nearest nerve passage, mm",
             *of_arms(lambda arm: fixed(arm.get("nerve_distance_mm"), 1)),
         ),
+        *_where_known(states, _STRENGTH),
         *_micromotion(first, arms),
     )
     return Table(
@@ -108,9 +112,38 @@ def _whole_bone(summary: Summary) -> Table:
         ("", "intact", "lesion", *arms),
         rows,
         1,
-        "Load share: part of the load along gravity. Cement that permeates bone augments more than "
-        "its own volume.",
+        "Load share: part of the load along gravity, by joint and ligaments together. Cement that "
+        "permeates bone augments more than its own volume. Bone at risk is beyond a yield strain; "
+        "the linear failure load strains a part of the bone beyond a limit (Pistoia 2002) that "
+        "nobody has tested on cells of this size: compare the states, not with a patient's load.",
     )
+
+
+#: Rows of the whole bone: label, field of a state, factor and digits.
+_Row = tuple[str, str, float, int]
+_LIGAMENTS: tuple[_Row, ...] = tuple(
+    (f"  of the {side} one through ligaments, points", f"ligament_share_{side}", 100.0, 1)
+    for side in ("left", "right")
+)
+_STRENGTH: tuple[_Row, ...] = (
+    ("Bone at risk, ml", "bone_at_risk_ml", 1.0, 2),
+    ("Failure load, linear criterion, N", "failure_load_linear_N", 1.0, 0),
+)
+
+
+def _where_known(
+    states: Sequence[Mapping[str, Any]], rows: Sequence[_Row]
+) -> list[tuple[str, ...]]:
+    """Rows of numbers by state; those that a summary of an earlier sacrofem lacks are left out."""
+    return [
+        (label, *(_scaled(state[field], factor, digits) for state in states))
+        for label, field, factor, digits in rows
+        if all(field in state for state in states)
+    ]
+
+
+def _scaled(value: float | None, factor: float, digits: int) -> str:
+    return fixed(None if value is None else factor * value, digits)
 
 
 def _micromotion(
@@ -193,9 +226,85 @@ def _load_path(summary: Summary) -> Table:
         ("section", "carried by", "intact", "lesion", *arms),
         tuple(rows),
         2,
-        "What passes to the part below a level's border, or lateral of a border of Denis' zones, "
-        "from consistent nodal forces. Bone and cement in one cell share its force by modulus and "
-        "volume. Below zero: it acts against the load.",
+        "What passes to the part below a level's border, lateral of a border of Denis' zones, or "
+        "beyond a plane of the scenario, from consistent nodal forces. Bone and cement in one cell "
+        "share its force by modulus and volume. Below zero: it acts against the load.",
+    )
+
+
+def _by_region(summary: Summary) -> Table:
+    """Relief of each region by arm."""
+    arms = summary["arms"]
+    regions = [r for r in next(iter(arms.values()))["relief"] if r != "rim"]
+    rows = [
+        (
+            region,
+            *(
+                percent(arm["relief"].get(region, {}).get(f"von_mises_{field}"))
+                for arm in arms.values()
+                for field in ("mean", "p95")
+            ),
+        )
+        for region in regions
+    ]
+    heads = (f"{name}, {word}" for name in arms for word in ("mean", "95th percentile"))
+    return Table(
+        "Relief of von Mises stress by region, %.",
+        ("region", *heads),
+        tuple(rows),
+        1,
+        "Sound bone without the cells of that arm's cement. Zones: Denis. Foramen rims: bone "
+        f"within {RIM_MM:g} mm of a foramen. Cortex: the membrane on the surface, by area; the "
+        "others by volume. Relief = 1 - treated/lesion; a region far from the lesion has little to "
+        "relieve.",
+    )
+
+
+#: Rows of stress in the cement and on its interface: words, part of the summary, quantity, and the
+#: limits that stand against it with a word for each.
+_STRESSES: tuple[tuple[str, str, str, Mapping[str, str]], ...] = (
+    (
+        "cement, compression",
+        "cement",
+        "compression_MPa",
+        {
+            "compressive_fatigue": "fatigue",
+            "compressive_fatigue_low_modulus": "fatigue, low modulus",
+            "compressive_strength": "static",
+        },
+    ),
+    ("cement, tension", "cement", "tension_MPa", {"tensile_strength": "static"}),
+    ("cement, von Mises", "cement", "von_mises_MPa", {}),
+    ("interface to bone, tension", "interface", "tension_MPa", {}),
+    ("interface to bone, shear", "interface", "shear_MPa", {}),
+)
+
+
+def _cement(summary: Summary) -> Table:
+    """Stress in the cement of each arm against its limits."""
+    rows = []
+    for name, arm in summary["arms"].items():
+        for words, part, quantity, limits in _STRESSES:
+            found = arm["treated"].get(part)
+            if found is None:
+                continue
+            peak = found[quantity]
+            safety = [
+                f"{fixed(found['safety'][limit], 0)} ({word}, {LIMITS_MPA[limit]:g} MPa)"
+                for limit, word in limits.items()
+            ]
+            stress = (fixed(peak["p95"], 2), fixed(peak["maximum"], 2))
+            rows.append((name, words, *stress, "; ".join(safety) or DASH))
+    return Table(
+        "Stress in the cement and on its interface with bone, treated, MPa.",
+        ("arm", "where", "95th percentile", "maximum", "limit over 95th percentile"),
+        tuple(rows),
+        2,
+        "Cells that are at least half cement; the maximum is that of one cell or face and depends "
+        "on the mesh. Under this load alone, and bonded: with reduced interlock a balloon's cement "
+        "reached 1.9 times the failure threshold of its interface in standing and 7 times in "
+        "walking (Purcell 2021, a vertebra). What the interface bears depends on how far the "
+        "cement reaches into the bone, which a CT does not show.",
     )
 
 

@@ -4,12 +4,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from mpi4py import MPI
+from numpy.typing import NDArray
 
+from sacrofem.measure.cement import CementStress, InterfaceStress, stress_of_fills
+from sacrofem.measure.cortex import cortex_response
+from sacrofem.measure.failure_curve import linear_failure_N
+from sacrofem.measure.levels import Level, LevelLoad, level_loads
 from sacrofem.measure.load_transfer import LoadTransfer, load_transfer
 from sacrofem.measure.micromotion import Micromotion, micromotion
-from sacrofem.measure.regions import sound_regions
+from sacrofem.measure.regions import CORTEX, sound_regions
 from sacrofem.measure.response import (
+    CellResponse,
     Spread,
     bone_at_risk_ml,
     cell_response,
@@ -23,8 +30,10 @@ from sacrofem.measure.stress_relief import (
     relief,
 )
 from sacrofem.measure.tissues import TissueShares, energy_by_tissue, tissue_shares
+from sacrofem.mechanics.attachments import find_ligaments
 from sacrofem.mechanics.distributed import kept_on_root, on_root
 from sacrofem.mechanics.elasticity import ElasticModel, make_model
+from sacrofem.mechanics.ligaments import LIGAMENTS, NO_LIGAMENTS
 from sacrofem.mechanics.loads import sacral_load
 from sacrofem.mechanics.materials import (
     MaterialParameters,
@@ -34,10 +43,12 @@ from sacrofem.mechanics.materials import (
     treated_modulus,
 )
 from sacrofem.mechanics.sections import Section
-from sacrofem.mechanics.state import StateSolution, solve_state
+from sacrofem.mechanics.state import StateSolution, solve_state, solve_with_ligaments
 from sacrofem.mechanics.supports import cartilage_springs, support_of
+from sacrofem.mesh.bone_mesh import Part
 from sacrofem.mesh.build import MeshedBone
 from sacrofem.mesh.compartments import Compartment
+from sacrofem.study.planes import asked_sections, row_sections
 from sacrofem.study.plans import identity, lesion_plans, procedure_plans
 from sacrofem.study.provenance import CASE_ROOMS, Stopwatch, sha256_of_code, sha256_of_value
 from sacrofem.study.scenario import ArmSpec, Scenario
@@ -54,7 +65,8 @@ STATES = ("intact", "lesion", "treated")
 class Bench:
     """A bone with its load and supports, its intact state solved: the base of many cases.
 
-    The operating field is on rank 0 only.
+    The operating field is on rank 0 only. ``sections`` are those of every record, then the planes
+    of the scenario, then those of ``levels``; a bench of a sweep has the first alone.
     """
 
     bone: MeshedBone
@@ -62,6 +74,7 @@ class Bench:
     model: ElasticModel
     materials: MaterialParameters
     sections: tuple[Section, ...]
+    levels: tuple[Level, ...]
     intact: StateSolution
 
 
@@ -81,8 +94,12 @@ class CaseMeasures:
     ``injected_ml = cement_ml + sum(leak_ml) + unplaced_ml``. Micromotion is that of the first
     fracture; None where no lesion is fractured. ``clamped_compaction_g`` is displaced bone mass
     that found only bone as dense as can be, and adds nothing to the modulus. ``load_path`` is by
-    state and section, ``energy_mJ`` by state and tissue, ``regions`` by region, state and quantity;
-    the regions and the bone of ``bone_at_risk_ml`` are the same in all states of an arm.
+    state and section, ``levels`` by state, ``energy_mJ`` by state and tissue, ``regions`` by
+    region, state and quantity; the regions and the bone of ``bone_at_risk_ml`` are the same in all
+    states of an arm, and so is that of ``failure_load_linear_N``, see
+    :func:`sacrofem.measure.failure_curve.linear_failure_N`. Cement and its interface are those of
+    the treated state. ``ligament_tension_N`` is by state, ligament and side; slack ones are not in
+    it.
     """
 
     lesion_ml: float
@@ -98,10 +115,15 @@ class CaseMeasures:
     relief_rim: Relief
     micromotion: Mapping[str, Micromotion] | None
     load_path: Mapping[str, Mapping[str, SectionLoad]]
+    levels: Mapping[str, tuple[LevelLoad, ...]]
+    cement: CementStress
+    interface: InterfaceStress
     energy_mJ: Mapping[str, Mapping[str, float]]
     energy_error: Mapping[str, float]
     regions: Mapping[str, Mapping[str, Mapping[str, Spread]]]
     bone_at_risk_ml: Mapping[str, float]
+    failure_load_linear_N: Mapping[str, float]
+    ligament_tension_N: Mapping[str, Mapping[str, Mapping[str, float]]]
     equilibrium_error: Mapping[str, float]
     iterations: Mapping[str, int]
     residual: Mapping[str, float]
@@ -131,7 +153,14 @@ def case_inputs(scenario: Scenario, arm: ArmSpec, mesh_sha256: str) -> dict[str,
         "mesh": mesh_sha256,
         "lesions": identity(scenario.lesions),
         "load": scenario.load.model_dump(mode="json"),
-        "springs": asdict(cartilage_springs()),
+        "springs": {
+            "joint": asdict(cartilage_springs()),
+            "ligaments": {
+                name: asdict(stiffness)
+                for name, stiffness in LIGAMENTS.items()
+                if scenario.load.ligaments
+            },
+        },
         "materials": scenario.materials.model_dump(mode="json"),
         "order": scenario.order,
         "procedures": identity(arm.of_lesions(len(scenario.lesions))),
@@ -144,25 +173,49 @@ def case_key(inputs: Mapping[str, Any]) -> str:
     return sha256_of_value(dict(inputs))[:32]
 
 
-def set_up_bench(bone: MeshedBone, scenario: Scenario, watch: Stopwatch, comm: MPI.Comm) -> Bench:
-    """Compile the model of a scenario on a bone and solve the intact state; collective."""
+def set_up_bench(
+    bone: MeshedBone,
+    scenario: Scenario,
+    watch: Stopwatch,
+    comm: MPI.Comm,
+    with_planes: bool = False,
+) -> Bench:
+    """Compile the model of a scenario on a bone and solve the intact state; collective.
+
+    Args:
+        bone: The bone, known to every rank.
+        scenario: The scenario.
+        watch: Told how long it takes.
+        comm: Communicator.
+        with_planes: Whether the forces through the planes of the scenario and through a row of
+            levels are asked for in all states, which a report reads, but no record.
+
+    Raises:
+        InputError: A plane does not cut the bone.
+        SolverError: The solve failed its checks.
+    """
     load = scenario.load
     materials = MaterialParameters(**scenario.materials.model_dump())
     with watch.stage("model"):
         model = make_model(
             bone.mesh,
             sacral_load(load.load_case, bone.mesh.frame),
-            support_of(bone.mesh, load.hold),
+            support_of(bone.mesh, load.hold, load.stance),
             materials,
             scenario.order,
             comm,
+            find_ligaments(bone.mesh) if load.ligaments else NO_LIGAMENTS,
         )
     with watch.stage("solve"):
         sections = sacral_sections(bone.mesh)
-        intact = solve_state(model, intact_modulus(bone.mesh, materials), sections)
+        levels: tuple[Level, ...] = ()
+        if with_planes:
+            row, levels = row_sections(bone, model)
+            sections += (*asked_sections(bone, scenario), *row)
+        model, intact = solve_with_ligaments(model, intact_modulus(bone.mesh, materials), sections)
     with watch.stage("treatment"):
         field = kept_on_root(comm, lambda: operating_field(bone))
-    return Bench(bone, field, model, materials, sections, intact)
+    return Bench(bone, field, model, materials, sections, levels, intact)
 
 
 def put_lesions(bench: Bench, scenario: Scenario, watch: Stopwatch) -> DiseasedBone:
@@ -224,6 +277,12 @@ def _measure(
         for name, r in response.items()
     }
     applied_N = bench.model.force_N
+    bone_ml = shares["treated"].bone_volume * mesh.cell_ml * (mesh.part == Part.SACRUM)
+    paths = {n: load_path(s, applied_N, shares[n].cement) for n, s in states.items()}
+    in_row = {level.name for level in bench.levels}
+    cement, interface = stress_of_fills(
+        mesh, states["treated"], lesions, treatment.fills, shares["treated"].cement
+    )
     near = [d for fill in treatment.fills for d in fill.nerve_distance_mm.values()]
     return CaseMeasures(
         lesion_ml=sum(lesion.volume_ml for lesion in lesions),
@@ -238,21 +297,45 @@ def _measure(
         rim=stress,
         relief_rim=relief(stress["lesion"], stress["treated"]),
         micromotion=_micromotion(bench, lesions, states),
-        load_path={n: load_path(s, applied_N, shares[n].cement) for n, s in states.items()},
+        load_path={
+            n: {name: load for name, load in path.items() if name not in in_row}
+            for n, path in paths.items()
+        },
+        levels={n: level_loads(bench.levels, path) for n, path in paths.items()},
+        cement=cement,
+        interface=interface,
         energy_mJ={n: energy_by_tissue(mesh, s, shares[n]) for n, s in states.items()},
         energy_error={n: s.energy.error for n, s in states.items()},
-        regions={
-            region: {n: region_response(mesh, here, r) for n, r in response.items()}
-            for region, here in cells.items()
-        },
+        regions=_by_region(bench, cells, states, response),
         bone_at_risk_ml={
             n: bone_at_risk_ml(mesh, r, shares["treated"].bone_volume) for n, r in response.items()
         },
+        failure_load_linear_N={
+            n: linear_failure_N(mesh, s, float(np.linalg.norm(applied_N)), bone_ml)
+            for n, s in states.items()
+        },
+        ligament_tension_N={n: s.ligament_tension_N for n, s in states.items()},
         equilibrium_error={n: s.equilibrium_error for n, s in states.items()},
         iterations={n: s.record.iterations for n, s in states.items()},
         residual={n: s.record.residual for n, s in states.items()},
         dofs=bench.model.dofs,
     )
+
+
+def _by_region(
+    bench: Bench,
+    cells: Mapping[str, NDArray[np.bool_]],
+    states: Mapping[str, StateSolution],
+    response: Mapping[str, CellResponse],
+) -> dict[str, dict[str, dict[str, Spread]]]:
+    """Response by region, state and quantity; the cortex is that of all sound cells."""
+    mesh, materials = bench.bone.mesh, bench.materials
+    found = {
+        region: {n: region_response(mesh, here, r) for n, r in response.items()}
+        for region, here in cells.items()
+    }
+    found[CORTEX] = {n: cortex_response(s, cells["whole"], materials) for n, s in states.items()}
+    return found
 
 
 def _tissue_shares(

@@ -1,78 +1,33 @@
 """What a record of a finished case holds: its numbers by column."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from math import nan
 
-from sacrofem.measure.regions import REGIONS
-from sacrofem.measure.response import QUANTITIES
+from sacrofem.measure.cement import LIMITS_MPA
 from sacrofem.measure.sections import SECTIONS
 from sacrofem.measure.tissues import TISSUES
-from sacrofem.mesh.compartments import Compartment
+from sacrofem.mechanics.ligaments import LIGAMENTS, SIDES
 from sacrofem.study.case import STATES, CaseMeasures
-
-#: Version of the table; 1 knew a single leak, 2 neither load path nor regions. A store of another
-#: version is refused.
-SCHEMA = 3
-#: Where cement can be that left the bone.
-LEAKS = tuple(c for c in Compartment if c not in (Compartment.BONE, Compartment.OTHER_BONE))
-#: What a record keeps of each section of :data:`sacrofem.measure.sections.SECTIONS`.
-OF_SECTIONS = ("share", "cement_share", "cortex_share", "error")
-
-
-def column_word(name: str) -> str:
-    """A section or region as part of a column's name: ``I|II left`` is ``I_II_left``."""
-    return name.replace("|", "_").replace(" ", "_")
-
-
-def _region_columns() -> Iterator[tuple[str, str, str, str]]:
-    """Region, quantity, field of its spread and column; the rim's von Mises is there already."""
-    for region in REGIONS:
-        for quantity in QUANTITIES:
-            if (region, quantity) == ("rim", "von_mises_MPa"):
-                continue
-            word, unit = quantity.removesuffix("_MPa"), "_MPa" * quantity.endswith("_MPa")
-            for field in ("mean", "p95"):
-                yield region, quantity, field, f"{column_word(region)}_{word}_{field}{unit}"
-
-
-REGION_COLUMNS = tuple(_region_columns())
-#: Numbers of a record: columns of the table, in this order.
-NUMBERS = (
-    "lesion_ml",
-    "injected_ml",
-    "cement_ml",
-    "augmented_ml",
-    "leak_ml",
-    *(f"leak_{compartment.name.lower()}_ml" for compartment in LEAKS),
-    "unplaced_ml",
-    "nerve_distance_mm",
-    "clamped_compaction_g",
-    *(
-        f"{state}_{name}"
-        for state in STATES
-        for name in (
-            "stiffness_N_per_mm",
-            "load_share_left",
-            "load_share_right",
-            "rim_von_mises_mean_MPa",
-            "rim_von_mises_p95_MPa",
-            "micromotion_opening_mm",
-            "micromotion_sliding_mm",
-            *(f"section_{column_word(s)}_{field}" for s in SECTIONS for field in OF_SECTIONS),
-            *(f"energy_{tissue}_mJ" for tissue in TISSUES),
-            "energy_error",
-            *(column for *_, column in REGION_COLUMNS),
-            "bone_at_risk_ml",
-            "equilibrium_error",
-            "iterations",
-            "residual",
-        )
-    ),
-    "relief_rim_von_mises_mean",
-    "relief_rim_von_mises_p95",
-    "dofs",
-    "seconds",
+from sacrofem.study.record_columns import (
+    LEAKS,
+    OF_CEMENT,
+    OF_INTERFACE,
+    OF_SECTIONS,
+    PEAKS,
+    REGION_COLUMNS,
+    Column,
+    all_columns,
+    column_word,
+    with_unit,
 )
+
+#: Version of the table; 1 knew a single leak, 2 neither load path nor regions, 3 neither the stress
+#: in cement and cortex nor a compact layout. A store of another version is refused.
+SCHEMA = 4
+#: The data dictionary: unit, meaning and source of each number of a record.
+COLUMNS: Mapping[str, Column] = all_columns()
+#: Numbers of a record: columns of the table, in this order.
+NUMBERS = tuple(COLUMNS)
 
 
 def numbers_of(measures: CaseMeasures, seconds: float) -> dict[str, float]:
@@ -100,6 +55,9 @@ def numbers_of(measures: CaseMeasures, seconds: float) -> dict[str, float]:
             f"{state}_stiffness_N_per_mm": transfer.stiffness_N_per_mm,
             f"{state}_load_share_left": transfer.share_left,
             f"{state}_load_share_right": transfer.share_right,
+            f"{state}_ligament_share_left": transfer.ligament_share_left,
+            f"{state}_ligament_share_right": transfer.ligament_share_right,
+            f"{state}_failure_load_linear_N": measures.failure_load_linear_N[state],
             f"{state}_rim_von_mises_mean_MPa": rim.von_mises_mean_MPa,
             f"{state}_rim_von_mises_p95_MPa": rim.von_mises_p95_MPa,
             f"{state}_micromotion_opening_mm": moved.opening_mm if moved else nan,
@@ -111,12 +69,20 @@ def numbers_of(measures: CaseMeasures, seconds: float) -> dict[str, float]:
             f"{state}_residual": measures.residual[state],
         }
         row |= {f"{state}_{name}": value for name, value in _inside(measures, state).items()}
-    return row
+    return row | {f"treated_{name}": value for name, value in _in_cement(measures).items()}
 
 
 def _inside(measures: CaseMeasures, state: str) -> dict[str, float]:
-    """Load path, energy and regions of a state by column; NaN for what the bone does not have."""
+    """Load path, energy, ligaments and regions of a state by column.
+
+    NaN for what the bone does not have; a ligament that is slack or not there pulls with 0 N.
+    """
     row = {f"energy_{t}_mJ": measures.energy_mJ[state].get(t, nan) for t in TISSUES}
+    tension = measures.ligament_tension_N[state]
+    for ligament in LIGAMENTS:
+        for side in SIDES:
+            pull = tension.get(ligament, {}).get(side, 0.0)
+            row[f"ligament_{column_word(ligament)}_{side}_N"] = pull
     for name in SECTIONS:
         load = measures.load_path[state].get(name)
         for field in OF_SECTIONS:
@@ -126,3 +92,15 @@ def _inside(measures: CaseMeasures, state: str) -> dict[str, float]:
         spread = measures.regions.get(region, {}).get(state, {}).get(quantity)
         row[column] = nan if spread is None else float(getattr(spread, field))
     return row
+
+
+def _in_cement(measures: CaseMeasures) -> dict[str, float]:
+    """Stress in the cement and on its interface by column."""
+    cement, interface = measures.cement, measures.interface
+    row = {"cement_volume_ml": cement.volume_ml, "interface_area_mm2": interface.area_mm2}
+    for what, of, names in (("cement", cement, OF_CEMENT), ("interface", interface, OF_INTERFACE)):
+        for quantity in names:
+            for field in PEAKS:
+                value = getattr(getattr(of, quantity), field)
+                row[f"{what}_{with_unit(quantity, field)}"] = float(value)
+    return row | {f"cement_safety_{limit}": cement.safety[limit] for limit in LIMITS_MPA}

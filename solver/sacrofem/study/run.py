@@ -61,7 +61,7 @@ def run_scenario(
     patient = on_root(comm, lambda: load_patient(recipe, watch))
     sha256 = patient.bone.mesh.sha256
     progress("model and intact bone")
-    bench = set_up_bench(patient.bone, scenario, watch, comm)
+    bench = set_up_bench(patient.bone, scenario, watch, comm, with_planes=True)
     progress("lesions")
     diseased = put_lesions(bench, scenario, watch)
     cases = []

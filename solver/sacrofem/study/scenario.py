@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sacrofem.errors import InputError
+from sacrofem.measure import levels
 from sacrofem.mechanics import loads, materials, supports
 from sacrofem.mechanics.laws import LAWS
 from sacrofem.mechanics.mixture import Mixture
@@ -62,7 +63,11 @@ class LesionSpec(FileModel):
 
 
 class LoadSpec(FileModel):
-    """A load case; ``hold`` says where a pelvis is held, the sacrum alone has its joints."""
+    """A load case and what bears it.
+
+    ``hold`` says where a pelvis is held, the sacrum alone has its joints; ``stance`` is the leg
+    that stands alone. ``ligaments`` are those of :mod:`sacrofem.mechanics.attachments`.
+    """
 
     case: loads.Case = loads.LoadCase.case
     force_N: Positive = loads.LoadCase.force_N
@@ -75,6 +80,8 @@ class LoadSpec(FileModel):
     endplate_share: Annotated[float, Field(ge=0, le=1)] = loads.LoadCase.endplate_share
     moment_Nm: Annotated[float, Field(allow_inf_nan=False)] | None = None
     hold: supports.Hold = supports.DEFAULT_HOLD
+    stance: supports.Stance | None = None
+    ligaments: bool = True
 
     @model_validator(mode="after")
     def _one_force(self) -> "LoadSpec":
@@ -83,6 +90,14 @@ class LoadSpec(FileModel):
             raise ValueError("give either 'force_N', in standing, or 'body_weight_N'")
         if self.case != "walking" and self.gait_percent != loads.LoadCase.gait_percent:
             raise ValueError(f"'gait_percent' belongs to 'walking', the case is '{self.case}'")
+        if (self.case == "one-leg stance") != (self.stance is not None):
+            found = "no 'stance'" if self.stance is None else f"'stance: {self.stance}'"
+            raise ValueError(
+                "'one-leg stance' and 'stance', the leg that stands (left or right), go together; "
+                f"the case is '{self.case}', with {found}"
+            )
+        if self.stance is not None and self.hold == "ischia":
+            raise ValueError("'hold: ischia' is sitting; one-leg stance is held at an acetabulum")
         try:
             self.load_case  # noqa: B018
         except InputError as error:
@@ -92,14 +107,44 @@ class LoadSpec(FileModel):
     @property
     def load_case(self) -> loads.LoadCase:
         """The same for the mechanics, which know nothing of files."""
-        return loads.LoadCase(**self.model_dump(exclude={"hold"}))
+        return loads.LoadCase(**self.model_dump(exclude={"hold", "stance", "ligaments"}))
 
     @property
     def words(self) -> str:
         """How much and when: ``500 N in standing``."""
         force = f"{loads.force_on_s1_N(self.load_case):.0f} N in {self.case}"
         when = f" at {self.gait_percent:g} % of the cycle" if self.case == "walking" else ""
+        when += f" on the {self.stance} leg" if self.stance else ""
         return f"{force}{when}, {'with' if self.muscles else 'without'} muscles"
+
+
+def _plain(name: str) -> str:
+    if not name or not all(c.isalnum() or c in "-_" for c in name):
+        raise ValueError("letters, digits, '-' and '_' only: the name becomes part of file names")
+    return name
+
+
+class PlaneSpec(FileModel):
+    """A plane whose force is asked for: across a body of the sacrum, or anywhere.
+
+    ``level`` cuts the sacrum alone; ``point_mm`` and ``normal`` (LPS) cut the whole model, and the
+    force is that on the side to which the normal points.
+    """
+
+    name: Annotated[str, AfterValidator(_plain)]
+    level: levels.BodyLevel | None = None
+    point_mm: Point | None = None
+    normal: Point | None = None
+
+    @model_validator(mode="after")
+    def _one_plane(self) -> "PlaneSpec":
+        given = [n for n in ("level", "point_mm", "normal") if getattr(self, n) is not None]
+        if given not in (["level"], ["point_mm", "normal"]):
+            found = " and ".join(given) or "none"
+            raise ValueError(f"a plane needs 'level', or 'point_mm' and 'normal'; {found} given")
+        if self.normal is not None and not any(self.normal):
+            raise ValueError("'normal' has no direction: all its numbers are 0")
+        return self
 
 
 class FillSpec(FileModel):
@@ -129,12 +174,6 @@ class FillSpec(FileModel):
         """How much and how: ``6 ml by balloon``."""
         size = "the mask's volume" if self.cement_ml is None else f"{self.cement_ml:g} ml"
         return f"{size} by {self.technique}"
-
-
-def _plain(name: str) -> str:
-    if not name or not all(c.isalnum() or c in "-_" for c in name):
-        raise ValueError("letters, digits, '-' and '_' only: the name becomes part of file names")
-    return name
 
 
 class PathSpec(FileModel):
@@ -219,14 +258,16 @@ class Scenario(FileModel):
     load: LoadSpec = LoadSpec()
     arms: Annotated[tuple[ArmSpec, ...], Field(min_length=1)]
     materials: MaterialSpec = MaterialSpec()
+    planes: tuple[PlaneSpec, ...] = ()
     order: Literal[1, 2] = 2
 
     @model_validator(mode="after")
     def _arms_fit(self) -> "Scenario":
-        names = [arm.name for arm in self.arms]
-        double = sorted({name for name in names if names.count(name) > 1})
-        if double:
-            raise ValueError(f"two arms are named '{double[0]}'; names must differ")
+        for what, named in (("arms", self.arms), ("planes", self.planes)):
+            names = [one.name for one in named]
+            double = sorted({name for name in names if names.count(name) > 1})
+            if double:
+                raise ValueError(f"two {what} are named '{double[0]}'; names must differ")
         for arm in self.arms:
             for procedure in arm.of_lesions(len(self.lesions)):
                 wrong = [number for number in procedure.lesions if number > len(self.lesions)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sacrofem.measure.response import relief, restoration
+from sacrofem.measure.sections import SectionLoad
 from sacrofem.mechanics.materials import clamped_ml
 from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
@@ -95,6 +96,10 @@ def arm_values(case: CaseResult) -> dict[str, Any]:
         "clamped_compaction_g": measures.clamped_compaction_g,
     }
     values |= {state: _state(measures, state) for state in STATES}
+    values["treated"] |= {
+        "cement": asdict(measures.cement),
+        "interface": asdict(measures.interface),
+    }
     values["relief"] = _changes(measures, _relief)
     values["relief"]["rim"] = values["relief"].get("rim", {}) | {
         "von_mises_mean": measures.relief_rim.von_mises_mean,
@@ -182,10 +187,11 @@ def _state(measures: CaseMeasures, state: str) -> dict[str, Any]:
         "load_share_right": transfer.share_right,
         "rim_von_mises_mean_MPa": rim.von_mises_mean_MPa,
         "rim_von_mises_p95_MPa": rim.von_mises_p95_MPa,
-        "sections": {
-            name: asdict(load) | {"bone_share": load.bone_share}
-            for name, load in measures.load_path[state].items()
-        },
+        "sections": {name: _section(load) for name, load in measures.load_path[state].items()},
+        "levels": [
+            asdict(at.level) | {"above": at.above} | _section(at.load)
+            for at in measures.levels[state]
+        ],
         "energy_mJ": dict(measures.energy_mJ[state]),
         "energy_error": measures.energy_error[state],
         "regions": {
@@ -193,10 +199,20 @@ def _state(measures: CaseMeasures, state: str) -> dict[str, Any]:
             for region, states in measures.regions.items()
         },
         "bone_at_risk_ml": measures.bone_at_risk_ml[state],
+        "failure_load_linear_N": measures.failure_load_linear_N[state],
+        "ligament_share_left": transfer.ligament_share_left,
+        "ligament_share_right": transfer.ligament_share_right,
+        "ligament_tension_N": {
+            name: dict(sides) for name, sides in measures.ligament_tension_N[state].items()
+        },
         "equilibrium_error": measures.equilibrium_error[state],
         "iterations": measures.iterations[state],
         "residual": measures.residual[state],
     }
+
+
+def _section(load: SectionLoad) -> dict[str, Any]:
+    return asdict(load) | {"bone_share": load.bone_share}
 
 
 def _finite(value: Any) -> Any:

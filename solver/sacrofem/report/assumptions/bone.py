@@ -6,7 +6,7 @@ from sacrofem.mechanics import laws, materials, supports
 from sacrofem.mesh import tissue_grid
 from sacrofem.mesh.build import Model
 from sacrofem.report.assumptions.entry import CHOICE, Assumption, show, source_of
-from sacrofem.report.assumptions.load import load_assumptions
+from sacrofem.report.assumptions.load import ligament_assumptions, load_assumptions
 from sacrofem.study.scenario import Scenario
 
 CARTILAGE = "BMC Musculoskelet Disord 2013 14:217, Table 1 (another published table has 10 MPa)"
@@ -37,6 +37,7 @@ def bone_assumptions(
         *load_assumptions(scenario),
         *_cartilage(model),
         *(_sacrum_held() if model == "sacrum" else _pelvis_held(hold)),
+        *ligament_assumptions(scenario.load, model),
     )
 
 
@@ -242,8 +243,8 @@ def _sacrum_held() -> list[Assumption]:
     return [
         Assumption(
             "Supports",
-            "Ilia, ligaments, muscles",
-            "rigid ilia; no ligaments, no muscles",
+            "Ilia, muscles",
+            "rigid ilia; no muscles",
             "none",
             "choice of this program; the joint springs pull as well as push",
         ),
@@ -274,8 +275,8 @@ def _pelvis_held(hold: supports.Hold) -> list[Assumption]:
         ),
         Assumption(
             group,
-            "Ilia, symphysis, ligaments, muscles",
-            "elastic ilia, no symphysis, no ligaments, no muscles",
+            "Ilia, symphysis, muscles",
+            "elastic ilia, no symphysis, no muscles",
             "none",
             "choice of this program; the supports pull as well as push",
         ),

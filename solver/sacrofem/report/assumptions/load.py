@@ -1,11 +1,77 @@
-"""What a run assumes of the load on S1."""
+"""What a run assumes of the load on S1, of the leg that hangs and of the ligaments."""
 
-from sacrofem.mechanics import loads
+from sacrofem.mechanics import attachments, loads
+from sacrofem.mechanics.ligaments import ALL, LIGAMENTS, OF_SACRUM
+from sacrofem.mesh.build import Model
 from sacrofem.report.assumptions.entry import CHOICE, Assumption, show, source_of
 from sacrofem.study.scenario import LoadSpec, Scenario
 
 STANDING = "s12891-022-05522-3 (2022)"
 GROUP = "Load"
+LIGAMENT_GROUP = "Ligaments"
+LIGAMENT_TABLE = (
+    "s12891-021-04856-8 (2021), Table 1, read as that of the whole ligament, the softer reading"
+)
+_LIGAMENT_FORM = (
+    ("Ligaments bear", "tension only, linear, without slack or pre-tension", "none", CHOICE),
+    (
+        "Which elements are taut",
+        "found in the intact state, the same in all states",
+        "none",
+        f"{CHOICE}: each state stays linear and states differ in their moduli alone",
+    ),
+    (
+        "Iliolumbar and pubic ligaments",
+        "not modelled",
+        "none",
+        "they end at L5 and at the symphysis, which are not modelled",
+    ),
+    (
+        "Fibres of the interosseous ligament",
+        "half outwards along the joint's normal, half upwards",
+        "none",
+        CHOICE,
+    ),
+)
+_LIGAMENT_ENDS = (
+    (
+        "Sacrospinous ligament, length from the lateral margin of S4-S5",
+        show(attachments.SACROSPINOUS_MM),
+        "mm",
+        "about 38 in men, 46 in women (Hammer 2009); the middle",
+    ),
+    (
+        "Sacrotuberous ligament, length from the lateral margin of S3-S5",
+        show(attachments.SACROTUBEROUS_MM),
+        "mm",
+        "64 to 94 (Aldabe 2019); the middle",
+    ),
+    (
+        "Ischial spine, from the midline",
+        show(attachments.HALF_INTERSPINOUS_MM),
+        "mm",
+        "half of 10.5 cm, obstetric textbooks",
+    ),
+    ("Ischial tuberosity, from the midline", show(attachments.HALF_INTERTUBEROUS_MM), "mm", CHOICE),
+    (
+        "Way to the ischial spine, below the horizontal in standing",
+        show(attachments.SPINE_BELOW_DEG),
+        "deg",
+        CHOICE,
+    ),
+    (
+        "Way to the ischial tuberosity, below the horizontal in standing",
+        show(attachments.TUBEROSITY_BELOW_DEG),
+        "deg",
+        CHOICE,
+    ),
+    (
+        "Posterior superior iliac spine behind the joint's centre",
+        show(float(attachments.ILIAC_SPINE_MM[1])),
+        "mm",
+        "two hip bones of one CT; where the hip is meshed its hindmost point in standing",
+    ),
+)
 
 
 def load_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
@@ -37,14 +103,76 @@ def load_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
             "none",
             f"{CHOICE}; with muscles the supports bear the whole reaction, an upper bound",
         ),
+        *_stance(load),
+    )
+
+
+def ligament_assumptions(load: LoadSpec, model: Model) -> tuple[Assumption, ...]:
+    """Assumptions of the ligaments of a model: which there are, how stiff, where they end."""
+    if not load.ligaments:
+        none = "this scenario (default: those of the model)"
+        return (Assumption(LIGAMENT_GROUP, "Ligaments", "none", "none", none),)
+    names = OF_SACRUM if model == "sacrum" else ALL
+    left_out = f"{CHOICE}: the joint's springs stand for the sacroiliac ligaments"
+    rows = [
+        Assumption(
+            LIGAMENT_GROUP,
+            f"{name.capitalize()} ligament of a side, {LIGAMENTS[name].elements} elements together",
+            show(LIGAMENTS[name].N_per_mm) if name in names else "not there",
+            "N/mm" if name in names else "none",
+            LIGAMENT_TABLE if name in names else left_out,
+        )
+        for name in LIGAMENTS
+    ]
+    rows += [
+        Assumption(LIGAMENT_GROUP, name, value, unit, source)
+        for name, value, unit, source in (*_LIGAMENT_FORM, *_LIGAMENT_ENDS)
+    ]
+    ends = "points fixed in space: the hip bones are not in the mesh"
+    if model == "pelvis":
+        ends = (
+            "hip bone, its vertex nearest to the place below, the ischial seat where it is known; "
+            f"fixed in space where none is within {show(attachments.FOUND_WITHIN_MM)} mm"
+        )
+    rows.append(Assumption(LIGAMENT_GROUP, "Other ends of the ligaments", ends, "none", CHOICE))
+    return tuple(rows)
+
+
+def _stance(load: LoadSpec) -> list[Assumption]:
+    swing = Assumption(
+        GROUP,
+        "Swing leg of walking",
+        "not modelled",
+        "none",
+        "the load of walking is on the supports of standing",
+    )
+    if load.stance is None:
+        return [swing]
+    leg_N = loads.LEG_PER_BODY_WEIGHT * loads.body_weight_N(load.load_case)
+    part = show(loads.LEG_PER_BODY_WEIGHT)
+    return [
         Assumption(
             GROUP,
-            "One-leg stance, swing leg of walking",
+            f"Weight of the leg that hangs; the {load.stance} one stands",
+            show(leg_N),
+            "N",
+            f"{part} body weights (Winter 2009, after Dempster 1955)",
+        ),
+        Assumption(
+            GROUP,
+            "Hip that stands",
+            "bonded, no abductors; of the sacrum alone its joint on fixed bone",
+            "none",
+            f"{CHOICE}; the bond bears the moment of the abductors, and none of their force",
+        ),
+        Assumption(
+            GROUP,
+            "Symphysis in one-leg stance",
             "not modelled",
             "none",
-            "they change the supports, which here are springs at both sides",
+            f"{CHOICE}; the joints then bear the whole leg, an upper bound of their shares",
         ),
-    )
+    ]
 
 
 def _force(load: LoadSpec, posture: loads.Posture) -> list[Assumption]:
