@@ -7,7 +7,7 @@ import pytest
 from sacrofem.errors import InputError
 from sacrofem.study.recipe import read_recipe, with_own_images
 from sacrofem.study.scenario import read_scenario
-from sacrofem.study.sweep import expand, read_sweep
+from sacrofem.study.study_file import points_of, read_study
 
 ROOT = Path(__file__).parents[2]
 GOOD = (ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml").read_text()
@@ -59,8 +59,7 @@ def test_shipped_files_are_valid() -> None:
     for path in (ROOT / "scenarios").glob("*.yaml"):
         assert read_recipe(read_scenario(path).mesh)
     for path in (ROOT / "scenarios" / "sweeps").glob("*.yaml"):
-        sweep, base = read_sweep(path)
-        assert expand(sweep, base, path)
+        assert points_of(*read_study(path), path)
 
 
 def test_own_images_come_in_pairs(tmp_path: Path) -> None:
@@ -70,35 +69,3 @@ def test_own_images_come_in_pairs(tmp_path: Path) -> None:
     own = with_own_images(recipe, tmp_path / "ct.nii", tmp_path / "l.nii")
     assert own.phantom is None
     assert own.edge_mm == recipe.edge_mm
-
-
-def sweep_file(folder: Path, vary: str) -> Path:
-    base = ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml"
-    (folder / "sweep.yaml").write_text(f"base: {base}\nvary: {vary}\n")
-    return folder / "sweep.yaml"
-
-
-def test_a_grid_crosses_all_values_with_all_arms(tmp_path: Path) -> None:
-    path = sweep_file(
-        tmp_path, "{arms.*.fill.cement_ml: [4, 6], lesions.0.volume_ml: [5.0, 7.1, 9.0]}"
-    )
-    scenarios = expand(*read_sweep(path), path)
-    found = {(s.arms[0].name, s.arms[0].fill.cement_ml, s.lesions[0].volume_ml) for s in scenarios}
-    assert len(scenarios) == len(found) == 12
-    assert all(len(s.arms) == 1 for s in scenarios)
-
-
-@pytest.mark.parametrize(
-    ("vary", "words"),
-    [
-        ("{arms.*.fill.cement: [4]}", ("'cement' is no field", "cement_ml")),
-        ("{arms.7.name: [a]}", ("number below 2", "'7'")),
-        ("{arms.*.fill.cement_ml: [-1]}", ("cement_ml", "-1")),
-        ("{arms.*.fill.cement_ml: []}", ("at least one value",)),
-    ],
-)
-def test_a_wrong_sweep_is_explained(tmp_path: Path, vary: str, words) -> None:
-    path = sweep_file(tmp_path, vary)
-    with pytest.raises(InputError) as caught:
-        expand(*read_sweep(path), path)
-    assert all(word in str(caught.value) for word in words), str(caught.value)

@@ -1,252 +1,274 @@
-"""Sweeps: a base scenario, the fields that vary, and a grid of cases run by Dask workers.
+"""Running a study: what is missing of its cases, on the workers of a cluster, into one store.
 
 The client owns the record store. A case's key is the hash of its inputs, so a second call does
 only what is missing, whatever ended the first one.
 """
 
-import itertools
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from mpi4py import MPI
-from pydantic import Field, ValidationError
-
-from sacrofem.errors import InputError, SacrofemError
-from sacrofem.mesh.files import load_bone
-from sacrofem.study.bones import Patient, load_patient
-from sacrofem.study.case import (
-    Bench,
-    DiseasedBone,
-    case_inputs,
-    case_key,
-    put_lesions,
-    set_up_bench,
-    treat,
-)
+from sacrofem.errors import InputError
+from sacrofem.study.analysis.facts import facts_of, write_facts
+from sacrofem.study.bones import load_patient
+from sacrofem.study.case import case_inputs, case_key
+from sacrofem.study.cluster import ClusterOptions, check_options, open_cluster, walltime_s
+from sacrofem.study.engine import Answer, Call, Lost, run_calls
 from sacrofem.study.output_folder import check_output, mark
 from sacrofem.study.provenance import Stopwatch
 from sacrofem.study.recipe import read_recipe
-from sacrofem.study.records import numbers_of
-from sacrofem.study.scenario import Scenario, read_scenario
-from sacrofem.study.store import insert_row, known_keys, open_store
-from sacrofem.study.yaml_file import FileModel, read_yaml
-
-#: Called with the number of finished cases, of all cases, and a line about the last one.
-SweepProgress = Callable[[int, int, str], None]
-
-
-class Design(FileModel):
-    """How the values of a sweep are combined."""
-
-    kind: Literal["grid"] = "grid"
-
-
-class Sweep(FileModel):
-    """A sweep file: every arm of the base scenario, for every combination of the values."""
-
-    base: Path
-    vary: dict[str, tuple[Any, ...]] = Field(min_length=1)
-    design: Design = Design()
+from sacrofem.study.store import (
+    Failure,
+    PointRow,
+    clear_failures,
+    failed_keys,
+    insert_failure,
+    insert_row,
+    known_keys,
+    open_store,
+    put_points,
+)
+from sacrofem.study.study_file import StudyPoint, points_of, read_study
+from sacrofem.study.workers import StudyCase, run_case
 
 
 @dataclass(frozen=True)
-class SweepCase:
-    """One case to run: a scenario with a single arm."""
+class SweepOptions:
+    """How a study is run.
 
-    key: str
-    inputs: Mapping[str, Any]
-    scenario: Scenario
-    mesh_file: Path
-    mesh_sha256: str
+    Attributes:
+        cluster: Where.
+        retry_failed: Whether cases that failed in an earlier call are run again.
+        shard: ``(i, n)``: only the i-th of n parts of the study, i from 1.
+    """
+
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
+    retry_failed: bool = False
+    shard: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class SweepState:
+    """How far a study is.
+
+    Attributes:
+        cases: Cases of the study, or of this shard of it.
+        known: Of these, finished or failed before this call and not run again.
+        done: Cases that this call has finished, well or not.
+        failed: Number of cases of this call by cause.
+        workers: Workers at the moment.
+        dashboard: Address of Dask's pages; empty before there are any.
+        last: What was done last.
+    """
+
+    cases: int
+    known: int
+    done: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    workers: int = 0
+    dashboard: str = ""
+    last: str = ""
+
+
+@dataclass(frozen=True)
+class Bone:
+    """A meshed bone by its file: the workers read it, the client need not hold it."""
+
+    file: Path
+    sha256: str
+
+
+#: Called whenever the state has changed.
+SweepProgress = Callable[[SweepState], None]
 
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """What a call of :func:`run_sweep` did."""
+    """What a call of :func:`run_sweep` did.
+
+    Attributes:
+        records: The store.
+        cases: Cases of the study, or of this shard of it.
+        known_before: Of these, cases with a record before.
+        failed_before: Cases that failed before and were not run again, by cause.
+        failures: Message of each case that failed now, by key.
+    """
 
     records: Path
     cases: int
     known_before: int
+    failed_before: Mapping[str, int]
     failures: Mapping[str, str]
-
-
-def read_sweep(path: Path) -> tuple[Sweep, Scenario]:
-    """Read a sweep file and its base scenario.
-
-    Raises:
-        InputError: See :func:`sacrofem.study.yaml_file.read_yaml`.
-    """
-    sweep = read_yaml(path, Sweep)
-    for field, values in sweep.vary.items():
-        if not values:
-            raise InputError(f"{path}, vary.{field}: at least one value is needed, found none.")
-    return sweep, read_scenario(path.parent / sweep.base)
-
-
-def expand(sweep: Sweep, base: Scenario, source: Path) -> list[Scenario]:
-    """The scenarios of a sweep, each with one arm; arms of the base are crossed with the values.
-
-    Raises:
-        InputError: A path does not lead to a field, or a value does not fit its field.
-    """
-    scenarios = []
-    for values in itertools.product(*sweep.vary.values()):
-        data = base.model_dump(mode="json")
-        for field, value in zip(sweep.vary, values, strict=True):
-            _put(data, field.split("."), value, f"{source}, vary.{field}")
-        try:
-            varied = Scenario.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise InputError(
-                f"{source}, vary: {place} {first['msg'][0].lower()}{first['msg'][1:]}, found "
-                f"{first.get('input')!r}."
-            ) from error
-        scenarios += [varied.model_copy(update={"arms": (arm,)}) for arm in varied.arms]
-    return scenarios
 
 
 def run_sweep(
     path: Path,
     out: Path,
-    workers: int,
-    progress: SweepProgress = lambda *_: None,
+    options: SweepOptions = SweepOptions(),
+    progress: SweepProgress = lambda _: None,
 ) -> SweepOutcome:
-    """Run what is missing of a sweep on local workers.
+    """Run what is missing of a study.
 
     Args:
-        path: Sweep file.
-        out: Output folder; holds ``records.sqlite``.
-        workers: Number of worker processes, one solver each.
+        path: Study file.
+        out: Output folder; holds ``records.sqlite`` and the mesh.
+        options: Where and what.
         progress: Told after every case.
 
     Raises:
-        InputError: The files or the folder cannot be used.
+        InputError: The files, the folder or the cluster cannot be used.
     """
-    sweep, base = read_sweep(path)
-    scenarios = expand(sweep, base, path)
+    study, base = read_study(path)
+    points = points_of(study, base, path)
     check_output(out)
-    cases = _cases(scenarios, _kept_patient(base, out))
+    check_options(options.cluster)
+    cases, rows = cases_of(points, _kept_bones(points, out), options.shard)
+    title = study.title or base.title
     records = out / "records.sqlite"
-    failures: dict[str, str] = {}
     with open_store(records) as store:
-        known = known_keys(store) & set(cases)
-        missing = {key: case for key, case in cases.items() if key not in known}
-        done = len(known)
-        progress(done, len(cases), f"{done} known")
-        for key, outcome in _compute(missing, min(workers, max(len(missing), 1))):
-            done += 1
-            if isinstance(outcome, str):
-                failures[key] = outcome
-                progress(done, len(cases), f"failed: {outcome}")
-                continue
-            arm = cases[key].scenario.arms[0]
-            insert_row(store, key, arm.name, base.title, cases[key].inputs, outcome)
-            progress(done, len(cases), arm.name)
-    return SweepOutcome(records, len(cases), len(known), failures)
+        # Only once the store is ours: another client may be at work on an older study file.
+        write_facts(out, facts_of(study, base, len(points)))
+        put_points(store, rows)
+        if options.retry_failed:
+            clear_failures(store, failed_keys(store).keys() & cases.keys())
+        known = known_keys(store) & cases.keys()
+        failed = {
+            key: cause
+            for key, cause in failed_keys(store).items()
+            if key in cases and key not in known
+        }
+        missing = {k: case for k, case in cases.items() if k not in known and k not in failed}
+        told = _Told(progress, SweepState(len(cases), len(known) + len(failed)))
+        failures: dict[str, str] = {}
+        for outcome in _outcomes(missing, out, options.cluster, told):
+            case = cases[outcome.key]
+            if isinstance(outcome, Answer):
+                insert_row(store, case.key, case.arm, title, case.inputs, outcome.value)
+                told.finished(case.arm)
+            else:
+                insert_failure(store, _failure(case, outcome))
+                failures[case.key] = f"{case.arm}, point {case.point}: {outcome.message}"
+                told.finished(f"failed: {outcome.message}", outcome.cause)
+    return SweepOutcome(records, len(cases), len(known), Counter(failed.values()), failures)
 
 
-def _kept_patient(base: Scenario, out: Path) -> Patient:
-    """The bone of a sweep, its mesh kept in the sweep's folder, which is ours from now on."""
-    recipe, kept = read_recipe(base.mesh), out / "meshes"
-    if not kept.is_dir():
-        # Into the cache first: images that cannot be used must not leave a folder behind.
-        load_patient(recipe, Stopwatch())
-        mark(out)
-    return load_patient(recipe, Stopwatch(), kept)
+def cases_of(
+    points: Sequence[StudyPoint], bones: Mapping[Path, Bone], shard: tuple[int, int] = (1, 1)
+) -> tuple[dict[str, StudyCase], list[PointRow]]:
+    """The cases of a study by key, in an order that keeps what shares a bone and lesions together.
+
+    Points of the design that mean the same are one case, with a row of points each.
+
+    Args:
+        points: Points of the study.
+        bones: The bone of each recipe that the points name.
+        shard: See :class:`SweepOptions`.
+
+    Raises:
+        InputError: There is no such shard.
+    """
+    i, n = shard
+    if not 1 <= i <= n:
+        raise InputError(f"--shard {i}/{n}: i from 1 to n is needed.")
+    cases: dict[str, StudyCase] = {}
+    rows: list[PointRow] = []
+    for point in sorted(points, key=_work_order(points)):
+        bone = bones[point.scenario.mesh]
+        for arm in point.scenario.arms:
+            inputs = case_inputs(point.scenario, arm, bone.sha256)
+            key = case_key(inputs)
+            scenario = point.scenario.model_copy(update={"arms": (arm,)})
+            rows.append(PointRow(point.number, arm.name, key, point.values))
+            case = StudyCase(key, point.number, inputs, scenario, bone.file, bone.sha256)
+            cases.setdefault(key, case)
+    if n == 1:
+        return cases, rows
+    # Blocks, not every n-th: cases that share lesions are neighbours, and a shard meets them all.
+    keys = list(cases)[(i - 1) * len(cases) // n : i * len(cases) // n]
+    mine = {key: cases[key] for key in keys}
+    return mine, [row for row in rows if row.key in mine]
 
 
-def _cases(scenarios: list[Scenario], patient: Patient) -> dict[str, SweepCase]:
-    """The cases by key; two points of the design that mean the same are one case."""
-    sha256 = patient.bone.mesh.sha256
-    cases = {}
-    for scenario in scenarios:
-        inputs = case_inputs(scenario, scenario.arms[0], sha256)
-        key = case_key(inputs)
-        cases[key] = SweepCase(key, inputs, scenario, patient.mesh_file, sha256)
-    return cases
+class _Told:
+    """The state of a study, told whenever it changes."""
+
+    def __init__(self, progress: SweepProgress, state: SweepState) -> None:
+        self._progress, self._state = progress, state
+        progress(state)
+
+    def change(self, **fields: Any) -> None:
+        """Change some fields and tell."""
+        self._state = replace(self._state, **fields)
+        self._progress(self._state)
+
+    def finished(self, last: str, cause: str | None = None) -> None:
+        """Count a case, as a failure where there is a cause."""
+        failed = dict(self._state.failed)
+        if cause is not None:
+            failed[cause] = failed.get(cause, 0) + 1
+        self.change(done=self._state.done + 1, failed=failed, last=last)
 
 
-def _compute(
-    cases: Mapping[str, SweepCase], workers: int
-) -> Iterator[tuple[str, dict[str, float] | str]]:
-    """Numbers of each case, or the text of its error, as they finish."""
+def _outcomes(
+    cases: Mapping[str, StudyCase], out: Path, where: ClusterOptions, told: _Told
+) -> Iterator[Answer | Lost]:
+    """Outcome of each case, as they finish."""
     if not cases:
         return
-    # A quarter of a second to import, which every other command would spend.
-    from distributed import Client, LocalCluster, as_completed
-
-    # Loopback only: the workers of a laptop have no business on its network.
-    with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            silence_logs=40,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        futures = [
-            client.submit(_run_case, case, key=key, retries=1) for key, case in cases.items()
-        ]
-        for future in as_completed(futures):
-            error = future.exception()
-            yield future.key, str(error) if error else future.result()
-            future.release()
+    calls = [Call(key, case, case.group) for key, case in cases.items()]
+    fitted = replace(where, workers=min(where.workers, len(calls)), logs=where.logs or out / "logs")
+    with open_cluster(fitted) as cluster:
+        told.change(dashboard=cluster.dashboard_link)
+        yield from run_calls(
+            run_case,
+            calls,
+            cluster,
+            walltime_s(where.walltime),
+            lambda number: told.change(workers=number),
+        )
 
 
-def _run_case(case: SweepCase) -> dict[str, float] | str:
-    """Solve one case in a worker; what the case itself does wrong is its result."""
-    start = time.perf_counter()
-    scenario, watch = case.scenario, Stopwatch()
-    base = scenario.model_copy(update={"arms": ()})
-    try:
-        diseased = _diseased(case.mesh_file, base)
-        result = treat(diseased, scenario, scenario.arms[0], case.mesh_sha256, watch)
-    except SacrofemError as error:
-        return f"{type(error).__name__}: {error}"
-    return numbers_of(result.measures, time.perf_counter() - start)
+def _work_order(points: Sequence[StudyPoint]) -> Callable[[StudyPoint], tuple[int, int, int]]:
+    """Key that sorts points by bench, then lesions, each in the order of its first point."""
+    bench: dict[str, int] = {}
+    lesions: dict[str, int] = {}
+    place = {}
+    for point in points:
+        bare = point.scenario.model_copy(update={"arms": ()})
+        empty = bare.model_copy(update={"lesions": ()})
+        place[point.number] = (
+            bench.setdefault(empty.model_dump_json(), len(bench)),
+            lesions.setdefault(bare.model_dump_json(), len(lesions)),
+            point.number,
+        )
+    return lambda point: place[point.number]
 
 
-@lru_cache(maxsize=2)
-def _bench(mesh_file: Path, base: Scenario) -> Bench:
-    """The bench stays in the worker's memory: a case costs what its own solve costs."""
-    return set_up_bench(load_bone(mesh_file), base, Stopwatch(), MPI.COMM_SELF)
+def _failure(case: StudyCase, lost: Lost) -> Failure:
+    return Failure(
+        key=case.key,
+        point=case.point,
+        arm=case.arm,
+        cause=lost.cause,
+        message=lost.message,
+        traceback=lost.traceback,
+        host=lost.host,
+        attempts=lost.attempts,
+        inputs=case.inputs,
+    )
 
 
-@lru_cache(maxsize=2)
-def _diseased(mesh_file: Path, base: Scenario) -> DiseasedBone:
-    bench = _bench(mesh_file, base.model_copy(update={"lesions": ()}))
-    return put_lesions(bench, base, Stopwatch())
-
-
-def _put(data: Any, way: list[str], value: Any, where: str) -> None:
-    """Put a value at a dotted path; ``*`` stands for every entry of a list."""
-    step, rest = way[0], way[1:]
-    if isinstance(data, list):
-        entries = range(len(data)) if step == "*" else [_number(step, len(data), where)]
-        for entry in entries:
-            if rest:
-                _put(data[entry], rest, value, where)
-            else:
-                data[entry] = value
-        return
-    if not isinstance(data, dict) or step not in data:
-        allowed = ", ".join(data) if isinstance(data, dict) else "nothing below a value"
-        raise InputError(f"{where}: '{step}' is no field here; allowed: {allowed}.")
-    if rest:
-        _put(data[step], rest, value, where)
-    else:
-        data[step] = value
-
-
-def _number(step: str, length: int, where: str) -> int:
-    if step.isdigit() and int(step) < length:
-        return int(step)
-    raise InputError(f"{where}: '*' or a number below {length} is needed, found '{step}'.")
+def _kept_bones(points: Sequence[StudyPoint], out: Path) -> dict[Path, Bone]:
+    """The bones of a study, their meshes kept in its folder, which is ours from now on."""
+    kept = out / "meshes"
+    bones = {}
+    for recipe in dict.fromkeys(point.scenario.mesh for point in points):
+        if not kept.is_dir():
+            # Into the cache first: images that cannot be used must not leave a folder behind.
+            load_patient(read_recipe(recipe), Stopwatch())
+            mark(out)
+        patient = load_patient(read_recipe(recipe), Stopwatch(), kept)
+        bones[recipe] = Bone(patient.mesh_file, patient.bone.mesh.sha256)
+    return bones

@@ -1,20 +1,14 @@
-"""The command line, ``sacrofem mesh|check|run|sweep|phantom``: it parses, calls and prints."""
+"""The commands about one bone or a cohort: mesh, check, run, phantom."""
 
-import sys
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from mpi4py import MPI
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-import sacrofem
 from sacrofem.anatomy.landmarks import find_anatomy
-from sacrofem.errors import InputError, SacrofemError
+from sacrofem.cli.console import app, comm, complain, status
+from sacrofem.errors import InputError
 from sacrofem.image.files import write_ct, write_labels
 from sacrofem.image.phantom import PhantomSpec, make_phantom
 from sacrofem.mechanics.distributed import on_root
@@ -39,36 +33,6 @@ from sacrofem.study.run import ScenarioResult, run_scenario
 from sacrofem.study.scenario import Scenario, read_scenario
 from sacrofem.study.store import open_store, write_record
 from sacrofem.study.summary import summary, write_summary
-from sacrofem.study.sweep import run_sweep
-
-app = typer.Typer(
-    help="Finite-element simulation of cement augmentation of the sacrum.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-comm = MPI.COMM_WORLD
-#: Text for people goes to standard error of rank 0, tables to standard output.
-console = Console(stderr=True, quiet=comm.rank != 0, highlight=False)
-
-
-def main() -> None:
-    """Entry point of the command ``sacrofem``."""
-    try:
-        app()
-    except SacrofemError as error:
-        console.print(f"sacrofem: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(error.exit_status)
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    if version:
-        typer.echo(sacrofem.__version__)
-        raise typer.Exit
-
 
 OWN_CT = typer.Option(help="CT in HU for the recipe's: a file, or a folder of DICOM slices.")
 OWN_LABELS = typer.Option(help="Label map of --ct: a file, or a folder of TotalSegmentator masks.")
@@ -89,7 +53,7 @@ def mesh(
     question = with_own_images(read_recipe(recipe), ct, labels)
     names = export_names(export or [])
     check_output(out)
-    with _status() as say:
+    with status() as say:
         say("images")
         watch = Stopwatch()
         with watch.stage("image"):
@@ -119,7 +83,7 @@ def check(
 ) -> None:
     """Draw lesions, paths and cement of a scenario, with every clearance; nothing is solved."""
     question, recipe = _read(scenario, out, ct, labels)
-    with _status() as say, ThreadPoolExecutor(1) as pool:
+    with status() as say, ThreadPoolExecutor(1) as pool:
         # Another process finds out whether VTK can draw here, while this one computes.
         pool.submit(render_window)
         say("mesh, lesions, paths and cement")
@@ -131,7 +95,7 @@ def check(
         typer.echo(check_table(found))
     typer.echo(f"\nPictures: {out / 'check.html'}")
     for name, reason in found.refused.items():
-        console.print(f"arm {name}: {reason}", style="red", markup=False, soft_wrap=True)
+        complain(f"arm {name}: {reason}")
     if found.refused:
         raise typer.Exit(InputError.exit_status)
 
@@ -148,40 +112,13 @@ def run(
         _run_cohort(scenario, out, own_images=ct is not None or labels is not None)
         return
     question, recipe = on_root(comm, lambda: _read(scenario, out, ct, labels))
-    with _status() as say:
+    with status() as say:
         result = run_scenario(question, recipe, comm, say)
         say("report")
         table = on_root(comm, lambda: _write(result, out))
     if comm.rank == 0:
         typer.echo(table)
         typer.echo(f"\nReport: {out / 'report.html'}")
-
-
-@app.command()
-def sweep(
-    study: Annotated[Path, typer.Argument(help="Sweep file (YAML).")],
-    out: Annotated[Path | None, typer.Option(help="Output folder.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
-) -> None:
-    """Run what is missing of a sweep; every finished case is a row of records.sqlite."""
-    folder = out or Path("results") / study.stem
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task(study.stem, total=None)
-
-        def tell(done: int, total: int, last: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"{study.stem}: {last}")
-
-        outcome = run_sweep(study, folder, workers, tell)
-    computed = outcome.cases - outcome.known_before - len(outcome.failures)
-    typer.echo(
-        f"{outcome.cases} cases: {outcome.known_before} known, {computed} computed, "
-        f"{len(outcome.failures)} failed\nRecords: {outcome.records}"
-    )
-    for text in outcome.failures.values():
-        console.print(f"failed: {text}", style="red", markup=False, soft_wrap=True)
-    if outcome.failures:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -219,7 +156,7 @@ def _run_cohort(cohort: Path, out: Path, own_images: bool) -> None:
     # Its statistics take a quarter of a second to import, which every other command would spend.
     from sacrofem.study.cohort_run import run_cohort
 
-    with _status() as say:
+    with status() as say:
         outcome = run_cohort(cohort, out, comm, say)
         say("report")
         on_root(comm, lambda: write_cohort_report(out / "report.html", outcome.values))
@@ -250,16 +187,3 @@ def _write(result: ScenarioResult, out: Path) -> str:
         write_summary(folder / "summary.json", values)
         write_report(folder, result, values)
     return comparison_table(values)
-
-
-@contextmanager
-def _status() -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done."""
-    with console.status("starting") as status:
-
-        def say(text: str) -> None:
-            status.update(text)
-            if not console.is_terminal:
-                console.print(text)
-
-        yield say

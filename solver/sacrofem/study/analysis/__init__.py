@@ -1,0 +1,1 @@
+"""What a finished study says: curves, sensitivities, a Pareto front, a ranking, three sentences."""
