@@ -202,7 +202,7 @@ def _queries(path: Path, points: list[PointRow]) -> list[str]:
         return sum(point.key not in known for point in points)
 
     def curve() -> int:
-        table = read_table(path, (RELIEF, STIFFNESS))
+        table = read_table(path, (RELIEF, STIFFNESS), (FIELDS[0],))
         arms, arm = np.unique(table.arm, return_inverse=True)
         values, value = np.unique(table.varied[FIELDS[0]], return_inverse=True)
         cell = arm * len(values) + value
@@ -246,7 +246,7 @@ Written by `docs/store_benchmark.py`: {records:,} synthetic records of {len(NUMB
 each have a bone, lesions and loads of their own ({len(FIELDS)} varied fields). Numbers are drawn at
 random for every point, but {len(ZERO)} that are zero; those that cement reaches differ from arm to
 arm by {SPREAD:.0%}. One record of {COPIES} was drawn, the others' rows are copies of its bytes.
-{os.cpu_count()} cores ({platform.machine()}), busy with other work; SQLite
+{os.cpu_count()} cores ({platform.machine()}); SQLite
 {sqlite3.sqlite_version}; the file in the disk's cache.
 
 | What | Measured |

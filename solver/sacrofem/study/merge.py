@@ -3,14 +3,20 @@
 import math
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sacrofem.errors import InputError
 from sacrofem.study.packing import CORE
 from sacrofem.study.store_faults import damaged
-from sacrofem.study.store_file import make_design, open_store, quoted, transaction
+from sacrofem.study.store_file import (
+    index_design,
+    make_design,
+    open_store,
+    quoted,
+    transaction,
+)
 
 #: Two runs of one case on two machines differ in the last digits; by more than this they are two
 #: results (a choice: the solver's residual is 1e-10).
@@ -92,6 +98,7 @@ def _make_design(store: sqlite3.Connection, paths: Sequence[Path]) -> None:
     if first is not None:
         with transaction(store):
             make_design(store, first[1])
+            index_design(store)
 
 
 @contextmanager
@@ -142,15 +149,17 @@ def _check_same(store: sqlite3.Connection, path: Path) -> None:
         f"SELECT c.key, {there}, {here} FROM moved AS m JOIN shard.results AS s ON s.id = m.old "
         "JOIN main.results AS r ON r.id = m.new JOIN main.cases AS c ON c.id = m.new"
     )
-    for key, *values in pairs:
-        new, old = values[: len(_RESULTS)], values[len(_RESULTS) :]
-        for name, a, b in zip(_RESULTS, new, old, strict=True):
-            if not _is_same(a, b):
-                raise InputError(
-                    f"{path}: record {key} has {name} = {a}, an earlier store has {b}, though "
-                    "inputs and code are the same. Nothing was merged; run this case again to see "
-                    "which holds, and leave out the store that is wrong."
-                )
+    # A query that was not read to its end keeps its tables locked.
+    with closing(pairs):
+        for key, *values in pairs:
+            new, old = values[: len(_RESULTS)], values[len(_RESULTS) :]
+            for name, a, b in zip(_RESULTS, new, old, strict=True):
+                if not _is_same(a, b):
+                    raise InputError(
+                        f"{path}: record {key} has {name} = {a}, an earlier store has {b}, though "
+                        "inputs and code are the same. Nothing was merged; run this case again to "
+                        "see which holds, and leave out the store that is wrong."
+                    )
 
 
 def _is_same(a: float | None, b: float | None) -> bool:

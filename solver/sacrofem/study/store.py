@@ -29,7 +29,13 @@ from sacrofem.study.packing import (
 )
 from sacrofem.study.records import NUMBERS, numbers_of
 from sacrofem.study.store_faults import StoreError, damaged
-from sacrofem.study.store_file import make_design, open_store, transaction, word_number
+from sacrofem.study.store_file import (
+    index_design,
+    make_design,
+    open_store,
+    transaction,
+    word_number,
+)
 from sacrofem.study.table import Table, read_table
 
 __all__ = [
@@ -149,20 +155,32 @@ def put_points(store: sqlite3.Connection, rows: Iterable[PointRow]) -> None:
     with transaction(store):
         make_design(store, numbers)
         arms = {arm: word_number(store, arm) for arm in sorted({row.arm for row in kept})}
-        store.executemany(
-            "INSERT OR IGNORE INTO cases (key) VALUES (?)", ((row.key,) for row in kept)
-        )
+        case = _case_numbers(store, {row.key for row in kept})
         marks = ", ?" * len(paths)
         try:
             store.executemany(
-                f"INSERT INTO design SELECT ?, ?, id{marks} FROM cases WHERE key = ?",
+                f"INSERT INTO design VALUES (?, ?, ?{marks})",
                 (
-                    (row.point, arms[row.arm], *varied, row.key)
+                    (row.point, arms[row.arm], case[row.key], *varied)
                     for row, varied in zip(kept, values, strict=True)
                 ),
             )
+            index_design(store)
         except sqlite3.IntegrityError as error:
             raise ValueError(f"two rows of one point and arm ({error})") from error
+
+
+def _case_numbers(store: sqlite3.Connection, keys: set[str]) -> dict[str, int]:
+    """Numbers of cases by key, given now where they are new.
+
+    Keys are written in their order: at random, a million would move the pages of their index about.
+    """
+    known: dict[str, int] = dict(store.execute("SELECT key, id FROM cases"))
+    new = sorted(keys - known.keys())
+    if not new:
+        return known
+    store.executemany("INSERT INTO cases (key) VALUES (?)", ((key,) for key in new))
+    return dict(store.execute("SELECT key, id FROM cases"))
 
 
 def insert_failure(store: sqlite3.Connection, failure: Failure) -> None:

@@ -37,14 +37,21 @@ class Table:
     numbers: dict[str, npt.NDArray[np.float64]]
 
 
-def read_table(path: Path, columns: Sequence[str] = ()) -> Table:
+def read_table(
+    path: Path, columns: Sequence[str] = (), varied: Sequence[str] | None = None
+) -> Table:
     """The table of a study with some numbers, or all where none are named.
 
     It may be read while it is written. Numbers of :data:`sacrofem.study.packing.DETAILS` take
     twenty times as long as those with a column of their own.
 
+    Args:
+        path: Record store.
+        columns: Numbers to read.
+        varied: Dotted paths of the varied fields to read; None reads all of them.
+
     Raises:
-        InputError: A column is not known; see also :func:`open_store`.
+        InputError: A column or a field is not known; see also :func:`open_store`.
     """
     names = tuple(columns) or NUMBERS
     if unknown := [name for name in names if name not in NUMBERS]:
@@ -53,7 +60,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Table:
         )
     core = [name for name in names if name in CORE]
     with open_store(path, write=False) as store, transaction(store, "BEGIN"):
-        fields = dict(store.execute("SELECT path, is_number FROM fields ORDER BY place"))
+        fields = _fields(path, store, varied)
         words = dict(store.execute("SELECT id, word FROM words"))
         plain = [field for field, is_number in fields.items() if is_number]
         shown = ["d.point", "d.arm", *(f"d.{quoted(f)}" for f in plain), *(f"r.{c}" for c in core)]
@@ -61,16 +68,29 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Table:
         # Straight into the array: a million tuples that live at once cost twice the time.
         found = np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, len(shown))
         arrays = [np.ascontiguousarray(column) for column in found.T]
-        varied = dict(zip(plain, arrays[2:], strict=False))
-        varied |= {f: _objects(store, f) for f in fields if f not in varied}
+        values = dict(zip(plain, arrays[2:], strict=False))
+        values |= {f: _objects(store, f) for f in fields if f not in values}
         numbers = dict(zip(core, arrays[2 + len(plain) :], strict=True))
         numbers |= _details(path, store, [n for n in names if n not in numbers], len(found))
     return Table(
         arm=_named(arrays[1].astype(np.int64), words),
         point=arrays[0].astype(np.int64),
-        varied={field: varied[field] for field in fields},
+        varied={field: values[field] for field in fields},
         numbers={name: numbers[name] for name in names},
     )
+
+
+def _fields(path: Path, store: sqlite3.Connection, asked: Sequence[str] | None) -> dict[str, int]:
+    """The varied fields that are asked for, and whether all values of each are numbers."""
+    fields = dict(store.execute("SELECT path, is_number FROM fields ORDER BY place"))
+    if asked is None:
+        return fields
+    if unknown := [field for field in asked if field not in fields]:
+        raise StoreError(
+            f"{path}: no field that varies is called {unknown[0]!r}; there are: "
+            f"{', '.join(fields) or 'none'}."
+        )
+    return {field: fields[field] for field in asked}
 
 
 def _named(numbers: npt.NDArray[np.int64], words: dict[int, str]) -> npt.NDArray[np.str_]:

@@ -111,3 +111,13 @@ def test_a_table_is_one_moment_of_a_store_that_is_being_written(
         assert len(read_table(path).point) == 5
         store.execute("COMMIT")
     assert len(read_table(path).point) == 0
+
+
+def test_only_the_fields_asked_for_are_read(path: Path) -> None:
+    whole, part = read_table(path), read_table(path, ("leak_ml",), (SITE,))
+    assert list(part.varied) == [SITE]
+    assert part.varied[SITE].tolist() == whole.varied[SITE].tolist()
+    assert part.point.tolist() == whole.point.tolist()
+    assert read_table(path, ("leak_ml",), ()).varied == {}
+    with pytest.raises(InputError, match=r"'lesions\.7\.site'.*lesions\.0\.site"):
+        read_table(path, (), ("lesions.7.site",))
