@@ -109,6 +109,12 @@ def test_three_sentences_say_what_was_put_in(grid: Analysis) -> None:
     assert "which leaked least this study cannot tell" in ways
 
 
+def test_no_way_is_said_to_leak_least_where_none_leaks() -> None:
+    ways = sentences(analyse(grid_table(leaking=0.0), facts(6)))[2]
+    assert "cement outside the bone (leak) was nothing at all in every one of them" in ways
+    assert "leaked least" not in ways
+
+
 def test_turning_the_numbers_turns_the_sentences() -> None:
     turned = grid_table()
     relief = 1.0 - turned.numbers["relief_rim_von_mises_mean"]

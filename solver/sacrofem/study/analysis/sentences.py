@@ -147,7 +147,11 @@ def _about_ways(analysis: Analysis) -> str:
     )
     for measure, word in ((LEAK, "leaked least"), (STIFFNESS, "stiffened most")):
         other = analysis.rankings.get((WAY, measure.name))
-        if other is not None and other.n and measure is not judged:
+        if other is None or not other.n or measure is judged:
+            continue
+        if all(mean.value == mean.high == 0.0 for mean in other.mean):
+            text += f"; {measure.words} was nothing at all in every one of them"
+        else:
             text += f"; {_leader(other, measure, word)}"
     return text + "."
 
