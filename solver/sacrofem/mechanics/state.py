@@ -31,7 +31,7 @@ from sacrofem.mechanics.materials import ModulusField
 from sacrofem.mechanics.sections import Section, SectionForces, section_forces
 
 #: Largest force that may be missing between load and supports, relative to the load.
-EQUILIBRIUM_WITHIN = 1e-6
+EQUILIBRIUM_WITHIN = 1e-8
 #: Largest relative error of the statics of a section, and of the balance of energy: two digits
 #: above the solver's tolerance.
 BALANCE_WITHIN = 1e-8

@@ -3,12 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import ufl
+from petsc4py import PETSc
 
 from problems.row import Broken
 from sacrofem.mechanics.elasticity import Coefficients, ElasticModel, set_modulus
 from sacrofem.mechanics.materials import ModulusField
 from sacrofem.mechanics.supports import JointSprings
+from sacrofem.mechanics.ties import add_ligaments
 
 
 def _wrong_stress(u: Any, coefficients: Coefficients) -> Any:
@@ -29,6 +32,14 @@ def _wrong_springs(u: Any, normal: Any, springs: JointSprings, mesh: Any) -> Any
 
 def _wrong_poisson(model: ElasticModel, modulus: ModulusField) -> None:
     set_modulus(model, replace(modulus, poisson=0.9 * modulus.poisson))
+
+
+def _ligaments_in_all_directions(A: PETSc.Mat, model: ElasticModel, space: Any) -> None:
+    for axis in np.eye(3):
+        lines = replace(
+            model.ligaments, direction=np.broadcast_to(axis, model.ligaments.direction.shape)
+        )
+        add_ligaments(A, replace(model, ligaments=lines), space)
 
 
 def _no_multigrid(order: int) -> dict[str, str]:
@@ -54,6 +65,10 @@ SWAPPED_SPRINGS = Broken(
         f"mechanics.{room}.spring_traction": _wrong_springs
         for room in ("elasticity", "state", "energy")
     },
+)
+LIGAMENT_HOLDS_ALL_WAYS = Broken(
+    "a ligament resists across its fibres too",
+    {"mechanics.linear_solver.add_ligaments": _ligaments_in_all_directions},
 )
 #: No balance of forces or energy can see this one: all of the package believes it.
 LOWER_POISSON = Broken(

@@ -9,6 +9,7 @@ from problems import (
     contrast,
     energy,
     eshelby,
+    ligaments,
     manufactured,
     patch,
     ranks,
@@ -41,6 +42,12 @@ CHECKS = (
         supports.run,
         broken.SWAPPED_SPRINGS,
         partial(supports.run, "small"),
+    ),
+    Check(
+        "Ligament on an elastic body",
+        ligaments.run,
+        broken.LIGAMENT_HOLDS_ALL_WAYS,
+        partial(ligaments.run, "small"),
     ),
     Check(
         "Lamé's hollow sphere on springs",
