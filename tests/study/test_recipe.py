@@ -72,7 +72,7 @@ def test_own_images_keep_the_model_and_lose_the_landmarks(tmp_path: Path) -> Non
     assert (own.model, own.edge_elsewhere_mm, own.landmarks) == ("pelvis", 6.0, None)
 
 
-def test_the_mesher_gives_the_same_mesh_again(tmp_path: Path) -> None:
+def test_the_mesher_gives_the_same_mesh_again(tmp_path: Path, own_cache: Path) -> None:
     """Another machine's cache is empty: records must still name the same mesh there."""
     question = recipe(tmp_path, PHANTOM + "edge_mm: 6\n")
     first = load_patient(question, Stopwatch(), tmp_path / "one")
@@ -86,7 +86,7 @@ def test_the_mesher_gives_the_same_mesh_again(tmp_path: Path) -> None:
     assert first.mesh_file.read_bytes() == other.mesh_file.read_bytes()
 
 
-def test_a_damaged_mesh_file_is_made_again(tmp_path: Path) -> None:
+def test_a_damaged_mesh_file_is_made_again(tmp_path: Path, own_cache: Path) -> None:
     question = recipe(tmp_path, PHANTOM + "edge_mm: 6\n")
     first = load_patient(question, Stopwatch(), tmp_path)
     whole = first.mesh_file.read_bytes()
