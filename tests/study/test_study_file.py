@@ -48,6 +48,22 @@ def test_what_does_not_vary_is_that_of_the_base(tmp_path: Path) -> None:
     assert points(path)[0].scenario == base
 
 
+@pytest.mark.parametrize(
+    ("base", "vary", "place"),
+    [
+        ("failure_curve: true", f"vary: {{{CEMENT}: [4, 6]}}", "base.yaml: "),
+        ("failure_curve: false", "vary: {failure_curve: [true]}", "study.yaml, vary: "),
+    ],
+)
+def test_curves_to_failure_are_refused(tmp_path: Path, base: str, vary: str, place: str) -> None:
+    """Protects: a sweep does not leave out in silence what its scenario asks for."""
+    text = BASE.read_text().replace("../meshes", str(BASE.parents[1] / "meshes"))
+    (tmp_path / "base.yaml").write_text(f"{text}{base}\n")
+    with pytest.raises(InputError, match="a sweep computes no curves") as caught:
+        read_study(study_file(tmp_path, vary, tmp_path / "base.yaml"))
+    assert place in str(caught.value)
+
+
 def test_zipped_lists_run_side_by_side(tmp_path: Path) -> None:
     text = f"""
 vary:

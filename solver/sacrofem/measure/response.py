@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sacrofem.image.volume import FloatArray
 from sacrofem.measure.stress_relief import von_mises_MPa, weighted_percentile
+from sacrofem.mechanics.plasticity_law import YieldStrains
 from sacrofem.mechanics.state import StateSolution
 from sacrofem.mesh.bone_mesh import BoneMesh, Part
 
@@ -21,10 +22,9 @@ QUANTITIES = (
 #: Effect of a lesion on a quantity, relative to the intact state, below which a restoration would
 #: be a ratio of two small differences (a choice).
 LESION_EFFECT_AT_LEAST = 0.01
-#: Apparent yield strains, uniform within a site (Morgan and Keaveny 2001: 0.70-0.85 % in
-#: compression, 0.61-0.70 % in tension): the low end of compression, which is also the limit of
-#: Pistoia 2002, and the middle of tension.
-YIELD_COMPRESSION, YIELD_TENSION = 0.0070, 0.0065
+#: Beyond these strains bone is at risk: where it yields in :class:`YieldStrains`, which has the
+#: source.
+YIELD_COMPRESSION, YIELD_TENSION = YieldStrains().compression, YieldStrains().tension
 
 
 @dataclass(frozen=True, eq=False)

@@ -264,6 +264,8 @@ class _Loading:
 def anderson(depth: int) -> Callable[[FloatArray, FloatArray], FloatArray]:
     """A mixer for a fixed-point iteration ``x -> g(x)`` (Anderson 1965; as in Walker and Ni 2011).
 
+    Both are cited from memory.
+
     Args:
         depth: How many former iterates take part.
 

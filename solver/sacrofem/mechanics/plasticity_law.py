@@ -6,16 +6,17 @@ A cell keeps its isotropic elasticity, C, at a part of its size:
     r = e (theta / e_t + (1 - theta) / e_c),    e = sqrt(eps : C : eps / E).
 
 e is the effective strain of Pistoia 2002, as a norm of the strain that of the damage of Simo and Ju
-1987; theta = sum <s_i> / sum |s_i| of the principal stresses s_i C : eps weighs tension against
-compression (Oliver, Cervera, Oller and Lubliner 1990). A bar yields in compression at the strain
-e_c, in tension at e_t, and its stress stays there: E e_c. In stresses the limit of one sign is
-an ellipsoid, sum s_i^2 - 2 nu sum s_i s_j = (E e_c)^2: the quadric that damage models of trabecular
-bone have (Stipsitz, Zysset and Pahr 2020, 10.1007/s10237-019-01254-x), closed also to pressure.
+1987 (from memory); theta = sum <s_i> / sum |s_i| of the principal stresses s_i of C : eps weighs
+tension against compression (Oliver, Cervera, Oller and Lubliner 1990, from memory). A bar yields in
+compression at the strain e_c, in tension at e_t, and its stress stays there: E e_c. In stresses the
+limit of one sign is an ellipsoid, sum s_i^2 - 2 nu sum s_i s_j = (E e_c)^2: the quadric that damage
+models of trabecular bone have (Stipsitz, Zysset and Pahr 2020, 10.1007/s10237-019-01254-x, its
+abstract), closed also to pressure.
 
 Bone softens after its peak; here it does not (a choice). Local softening puts all damage into one
-layer of cells, so that the load would follow their size (Bazant and Pijaudier-Cabot 1988). For one
-sign of stress this law has a convex potential, E e^2 / 2 up to yield and linear in e beyond it, so
-that its stresses are unique and the secant iteration cannot diverge.
+layer of cells, so that the load would follow their size (Bazant and Pijaudier-Cabot 1988, from
+memory). For one sign of stress this law has a convex potential, E e^2 / 2 up to yield and linear in
+e beyond it, so that its stresses are unique and the secant iteration cannot diverge.
 """
 
 from dataclasses import dataclass

@@ -9,9 +9,10 @@ from typing import Any
 
 from sacrofem.image.calibration import calibration_from_json
 from sacrofem.measure.stress_relief import RIM_MM
-from sacrofem.report import figures, load_path_figure, scene
+from sacrofem.report import failure_figure, figures, load_path_figure, scene
 from sacrofem.report.assumptions import assumptions
 from sacrofem.report.digits import change_percent, fixed, is_number, percent, signed
+from sacrofem.report.failure_words import MESH_ERROR
 from sacrofem.report.html import NO_SCENE, Picture, render
 from sacrofem.report.table import Table, tables
 from sacrofem.report.view import BoneView, view_of
@@ -34,6 +35,17 @@ HELD = {
     "their joints or seats; ligaments are line springs of one stiffness; symphysis and muscles are "
     "not there. The stiffness is seen from the hips and holds little of the bone's own change.",
 }
+
+
+_LINEAR = (
+    "Linear elasticity: no damage, no fracture, no yielding, no loosening between cement and bone. "
+    "A relief of stress is not a gain of strength."
+)
+_YIELDING = (
+    "Linear elasticity in all but the loads of failure, which let bone yield and never soften or "
+    "break; no loosening between cement and bone. A load of failure is that of this model, not of "
+    "a patient."
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +127,7 @@ def pictures(view: BoneView, summary: Summary) -> tuple[list[Picture], str | Non
         "compare within an arm. Middle: relief, which may be compared. Right: stiffness against "
         "the intact bone.",
     )
-    drawn = [bars, *_load_path(summary, arms), *_slices(view, arms)]
+    drawn = [bars, *_load_path(summary, arms), *_failure(summary, arms), *_slices(view, arms)]
     if scene.render_window() is None:
         return drawn, NO_SCENE
     return drawn + _scenes(view, arms), None
@@ -137,6 +149,24 @@ def _load_path(summary: Summary, arms: str) -> list[Picture]:
             "below. Below: the same across the borders of Denis' zones, from the midline to the "
             "sides, seen from in front (the patient's right is on the left). Left of 0 is a "
             "pull upwards: on one side of a bent bone, or against ligaments below.",
+        )
+    ]
+
+
+def _failure(summary: Summary, arms: str) -> list[Picture]:
+    """The picture of load and displacement to failure; none where it was not asked for."""
+    figure = failure_figure.failure_curves(summary)
+    if figure is None:
+        return []
+    return [
+        Picture(
+            figures.png(figure),
+            f"Curves of load and displacement to failure, intact, with the lesion and after "
+            f"{arms}, and bars of the loads of yield and failure.",
+            "Loaded to failure with linear elements: the load of the case grows, with all that "
+            "belongs to it, until a step of the displacement meets a tenth of the first stiffness. "
+            "The bone of the sacrum yields, cement, tumour and joints stay elastic. "
+            f"{MESH_ERROR}",
         )
     ]
 
@@ -244,6 +274,7 @@ def _without_names(table: Table) -> Table:
 
 
 def _limits(summary: Summary) -> list[str]:
+    failed = next(iter(summary["arms"].values()))["intact"].get("failure")
     limits = [
         "Nothing here is a claim about pain, healing or a patient's outcome.",
         "No finite-element comparison of fill techniques in the sacrum, and none with a sacral "
@@ -251,8 +282,7 @@ def _limits(summary: Summary) -> list[str]:
         "against.",
         "One bone, one disease, one load. The numbers have no spread, and a difference between "
         "arms may turn round in another bone or with other assumptions.",
-        "Linear elasticity: no damage, no fracture, no yielding, no loosening between cement and "
-        "bone. A relief of stress is not a gain of strength.",
+        _LINEAR if failed is None else _YIELDING,
         HELD[summary["mesh"]["model"]],
         "Stress next to a jump of stiffness depends on the size of the cells. All states share "
         "one mesh, so differences between states suffer less than the stresses themselves.",

@@ -9,6 +9,7 @@ from sacrofem.measure.cement import LIMITS_MPA
 from sacrofem.measure.response import restoration as restored
 from sacrofem.measure.stress_relief import RIM_MM
 from sacrofem.report.digits import DASH, change_percent, fixed, is_number, percent, signed
+from sacrofem.report.failure_words import FAILURE_NOTE, failure_rows
 
 Summary = Mapping[str, Any]
 #: A leak below this would read as 0.00 ml: a touch of cement, not a leak.
@@ -43,11 +44,11 @@ def comparison_table(summary: Summary) -> str:
 def tables(summary: Summary) -> tuple[Table, ...]:
     """The whole bone by state and arm, the rim of each arm by state, procedures, and more.
 
-    A summary of an earlier sacrofem has no load path, no relief by region or no stress in cement:
-    those tables are left out.
+    A summary of an earlier sacrofem has no load path, no relief by region or no stress in cement,
+    and few scenarios ask for loads of failure: those tables are left out.
     """
     found = (_whole_bone(summary), _rim(summary), procedures_table(summary))
-    more = (_by_region(summary), _load_path(summary), _cement(summary))
+    more = (_failure(summary), _by_region(summary), _load_path(summary), _cement(summary))
     return (*found, *(table for table in more if table.rows))
 
 
@@ -157,6 +158,20 @@ def _micromotion(
         (f"Fracture: {word}, mm", *(fixed(s["micromotion"][f"{word}_mm"], 3) for s in states))
         for word in ("opening", "sliding")
     ]
+
+
+def _failure(summary: Summary) -> Table:
+    """The loads of failure by state and arm; no rows where they were not asked for."""
+    arms = summary["arms"]
+    first = next(iter(arms.values()))
+    states = [first["intact"], first["lesion"], *(arm["treated"] for arm in arms.values())]
+    return Table(
+        "Loaded to failure, by state; the bone of the sacrum yields, cement and tumour do not.",
+        ("", "intact", "lesion", *arms),
+        tuple(failure_rows([state.get("failure") for state in states])),
+        1,
+        FAILURE_NOTE,
+    )
 
 
 def procedures_table(summary: Summary) -> Table:

@@ -11,6 +11,7 @@ from sacrofem.study.case import CaseResult, DiseasedBone, put_lesions, set_up_be
 from sacrofem.study.provenance import Stopwatch, peak_memory_GB
 from sacrofem.study.recipe import MeshRecipe
 from sacrofem.study.scenario import Scenario
+from sacrofem.study.strength import StrengthOfCase, StrengthQuestion, strength_of_cases
 
 #: Called with a line of text when a stage begins.
 Progress = Callable[[str], None]
@@ -25,6 +26,7 @@ class ScenarioResult:
         patient: The bone.
         diseased: Bench, intact state and the state with the lesions.
         cases: One for each arm, in the scenario's order.
+        strength: Failure loads of each case, where the scenario asks for them; else empty.
         seconds: Time by stage.
         peak_memory_GB: Summed over the ranks.
         ranks: Number of MPI ranks.
@@ -34,6 +36,7 @@ class ScenarioResult:
     patient: Patient
     diseased: DiseasedBone
     cases: tuple[CaseResult, ...]
+    strength: tuple[StrengthOfCase, ...]
     seconds: dict[str, float]
     peak_memory_GB: float
     ranks: int
@@ -45,7 +48,7 @@ def run_scenario(
     comm: MPI.Comm = MPI.COMM_WORLD,
     progress: Progress = lambda _: None,
 ) -> ScenarioResult:
-    """Mesh the bone, place the lesion, solve every arm and measure.
+    """Mesh the bone, place the lesion, solve every arm and measure; then load to failure if asked.
 
     Args:
         scenario: The scenario.
@@ -68,11 +71,18 @@ def run_scenario(
     for arm in scenario.arms:
         progress(f"arm {arm.name}")
         cases.append(treat(diseased, scenario, arm, sha256, watch))
+    strength: tuple[StrengthOfCase, ...] = ()
+    if scenario.failure_curve:
+        with watch.stage("failure"):
+            strength = strength_of_cases(
+                diseased, scenario, cases, StrengthQuestion("nonlinear"), progress
+            )
     return ScenarioResult(
         scenario,
         patient,
         diseased,
         tuple(cases),
+        strength,
         watch.seconds,
         peak_memory_GB(comm),
         comm.size,

@@ -250,7 +250,10 @@ class MaterialSpec(FileModel):
 
 
 class Scenario(FileModel):
-    """A scenario: one bone, its lesions, a load, and the arms that are compared."""
+    """A scenario: one bone, its lesions, a load, and the arms that are compared.
+
+    ``failure_curve`` asks for the load that each state bears, see :mod:`sacrofem.study.strength`.
+    """
 
     title: str
     mesh: Path
@@ -260,6 +263,7 @@ class Scenario(FileModel):
     materials: MaterialSpec = MaterialSpec()
     planes: tuple[PlaneSpec, ...] = ()
     order: Literal[1, 2] = 2
+    failure_curve: bool = False
 
     @model_validator(mode="after")
     def _arms_fit(self) -> "Scenario":

@@ -6,8 +6,9 @@ ilia and the cartilage. Where bone bridges to the supports the curve ends; where
 does, it may not, and the failure load is NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from sacrofem.errors import SolverError
 from sacrofem.measure.failure_curve import (
     CurveMeasures,
     YieldVolume,
@@ -75,12 +77,23 @@ class StrengthQuestion:
         volume: The linear criterion.
         limits: Yield strains of the bone.
         stepping: How the load is raised.
+        attachment_mm: Bone so near to a ligament's end stays elastic, see :data:`ATTACHMENT_MM`.
     """
 
     method: Method = "linear"
     volume: YieldVolume = field(default_factory=YieldVolume)
     limits: YieldStrains = field(default_factory=YieldStrains)
     stepping: Stepping = field(default_factory=Stepping)
+    attachment_mm: float = ATTACHMENT_MM
+
+
+@dataclass(frozen=True, eq=False)
+class StrengthOfCase:
+    """Failure loads of the three states of one arm; the first two are the same for every arm."""
+
+    intact: Strength
+    lesion: Strength
+    treated: Strength
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +146,45 @@ def treated_strength(bench: StrengthBench, sick: DiseasedBone, case: CaseResult)
     return _strength(bench, case.state, sick.lesions, fills)
 
 
+def strength_of_cases(
+    sick: DiseasedBone,
+    scenario: Scenario,
+    cases: Sequence[CaseResult],
+    question: StrengthQuestion,
+    progress: Callable[[str], None],
+) -> tuple[StrengthOfCase, ...]:
+    """Failure loads of the cases of a scenario, in their order; collective.
+
+    Args:
+        sick: The bone with its lesions, solved.
+        scenario: The scenario.
+        cases: Its arms, solved.
+        question: How strength is asked for.
+        progress: Told what begins.
+
+    Raises:
+        SolverError: A step did not converge or is not in equilibrium.
+    """
+    bench = set_up_strength(sick.bench, scenario, question)
+
+    def told(what: str, work: Callable[[], Strength]) -> Strength:
+        progress(f"failure {what}")
+        try:
+            return work()
+        except SolverError as error:
+            raise SolverError(
+                f"failure {what}: {error} All other numbers need no 'failure_curve': leave it out."
+            ) from error
+
+    intact = told("of the intact bone", lambda: intact_strength(bench))
+    lesion = told("of the bone with its lesions", lambda: lesion_strength(bench, sick))
+    treated = [
+        told(f"after arm {case.arm}", partial(treated_strength, bench, sick, case))
+        for case in cases
+    ]
+    return tuple(StrengthOfCase(intact, lesion, strength) for strength in treated)
+
+
 def _strength(
     bench: StrengthBench,
     state: StateSolution,
@@ -165,16 +217,16 @@ def _yielding(
     """What yields in a state: bone of the sacrum, by its part in each cell."""
     mesh, materials = bench.bench.bone.mesh, bench.bench.materials
     shares = tissue_shares(bench.bench.intact.modulus, state.modulus, lesions, fills, materials)
-    sacrum = (mesh.part == Part.SACRUM) & ~_at_ligaments(bench.bench)
+    sacrum = (mesh.part == Part.SACRUM) & ~_at_ligaments(bench)
     part = sacrum * (1.0 - shares.gap) * np.clip(1.0 - shares.cement - shares.lesion, 0.0, 1.0)
     volume_ml = sacrum * shares.bone_volume * mesh.cell_ml
     return YieldingBone(part, volume_ml, bench.question.limits)
 
 
-def _at_ligaments(bench: Bench) -> NDArray[np.bool_]:
+def _at_ligaments(bench: StrengthBench) -> NDArray[np.bool_]:
     """Cells around the points where ligaments pull, see :data:`ATTACHMENT_MM`, shape (m,)."""
-    ligaments, mesh = bench.model.ligaments, bench.bone.mesh
+    ligaments, mesh = bench.bench.model.ligaments, bench.bench.bone.mesh
     if len(ligaments) == 0:
         return np.zeros(len(mesh.tets), dtype=bool)
     away_mm, _ = cKDTree(mesh.points_mm[ligaments.vertex]).query(mesh.centroids_mm)
-    return np.asarray(away_mm < ATTACHMENT_MM)
+    return np.asarray(away_mm < bench.question.attachment_mm)

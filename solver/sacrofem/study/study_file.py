@@ -129,7 +129,8 @@ def read_study(path: Path) -> tuple[Study, Scenario]:
     """Read a study file and its base scenario.
 
     Raises:
-        InputError: See :func:`sacrofem.study.yaml_file.read_yaml`.
+        InputError: See :func:`sacrofem.study.yaml_file.read_yaml`; or the base asks for curves to
+            failure, or they vary.
     """
     study = read_yaml(path, Study)
     lines: dict[str, int] = {}
@@ -141,7 +142,14 @@ def read_study(path: Path) -> tuple[Study, Scenario]:
                 f"{lines[key.value]} already; a field varies once."
             )
         lines[key.value] = key.start_mark.line + 1
-    return study, read_scenario(path.parent / study.base)
+    base = read_scenario(path.parent / study.base)
+    if base.failure_curve or "failure_curve" in study.vary:
+        where = path.parent / study.base if base.failure_curve else f"{path}, vary"
+        raise InputError(
+            f"{where}: 'failure_curve' must not be set, a sweep computes no curves; leave it out, "
+            "and ask 'sacrofem run' for them."
+        )
+    return study, base
 
 
 def points_of(study: Study, base: Scenario, source: Path) -> list[StudyPoint]:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sacrofem.measure.response import relief, restoration
 from sacrofem.measure.sections import SectionLoad
 from sacrofem.mechanics.materials import clamped_ml
@@ -13,6 +15,7 @@ from sacrofem.mesh.bone_mesh import BoneMesh, Part
 from sacrofem.study.case import STATES, CaseMeasures, CaseResult
 from sacrofem.study.provenance import versions
 from sacrofem.study.run import ScenarioResult
+from sacrofem.study.strength import Strength
 from sacrofem.treatment.lesion import Lesion
 from sacrofem.treatment.procedure import Procedure
 
@@ -49,7 +52,7 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
             "from_cache": result.patient.from_cache,
         },
         "lesions": [_lesion(lesion) for lesion in result.diseased.lesions or ()],
-        "arms": {case.arm: arm_values(case) for case in result.cases},
+        "arms": _arms(result),
         "calibration": dict(report.calibration),
         "warnings": [*report.warnings, *_density_warning(mesh)],
         "seconds": {name: round(spent, 3) for name, spent in result.seconds.items()},
@@ -60,6 +63,39 @@ def summary(result: ScenarioResult) -> dict[str, Any]:
             "scenario": result.scenario.model_dump(mode="json", exclude={"mesh"}),
         },
         "versions": versions(),
+    }
+
+
+def _arms(result: ScenarioResult) -> dict[str, dict[str, Any]]:
+    """Values of every arm, with the loads of failure where they were asked for."""
+    arms = {case.arm: arm_values(case) for case in result.cases}
+    load_N = float(np.linalg.norm(result.diseased.bench.model.force_N))
+    if result.strength:
+        for arm, strength in zip(arms.values(), result.strength, strict=True):
+            for state in STATES:
+                arm[state]["failure"] = {"load_N": load_N} | _failure(getattr(strength, state))
+    return arms
+
+
+def _failure(strength: Strength) -> dict[str, Any]:
+    """Failure loads and curve of one state as JSON values."""
+    curve, measures = strength.curve, strength.measures
+    assert curve is not None
+    assert measures is not None
+    return {
+        "effective_strain_N": strength.effective_strain_N,
+        "yield_strain_N": strength.yield_strain_N,
+        "yield_N": measures.yield_N,
+        "failure_N": measures.failure_N,
+        "stiffness_N_per_mm": measures.stiffness_N_per_mm,
+        "yielded_ml": measures.yielded_ml,
+        "dissipated_mJ": float(measures.dissipated_mJ[-1]),
+        "place_mm": measures.place_mm.tolist(),
+        "residual": float(curve.residual.max()),
+        "equilibrium_error": float(curve.equilibrium_error.max()),
+        "curve": {
+            name: getattr(curve, name).tolist() for name in ("force_N", "moved_mm", "endplate_mm")
+        },
     }
 
 

@@ -68,7 +68,7 @@ def read_table(
         # Straight into the array: a million tuples that live at once cost twice the time.
         found = np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, len(shown))
         arrays = [np.ascontiguousarray(column) for column in found.T]
-        values = dict(zip(plain, arrays[2:], strict=False))
+        values: dict[str, npt.NDArray[Any]] = dict(zip(plain, arrays[2:], strict=False))
         values |= {f: _objects(store, f) for f in fields if f not in values}
         numbers = dict(zip(core, arrays[2 + len(plain) :], strict=True))
         numbers |= _details(path, store, [n for n in names if n not in numbers], len(found))

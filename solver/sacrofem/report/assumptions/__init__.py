@@ -5,6 +5,7 @@ from sacrofem.mechanics.supports import DEFAULT_HOLD, Hold
 from sacrofem.mesh.build import Model
 from sacrofem.report.assumptions.bone import bone_assumptions
 from sacrofem.report.assumptions.entry import Assumption
+from sacrofem.report.assumptions.failure import failure_assumptions
 from sacrofem.report.assumptions.treatment import treatment_assumptions
 from sacrofem.study.scenario import Scenario
 
@@ -28,4 +29,5 @@ def assumptions(
     return (
         *bone_assumptions(scenario, calibration, model, hold),
         *treatment_assumptions(scenario),
+        *(failure_assumptions() if scenario.failure_curve else ()),
     )
