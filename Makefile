@@ -11,7 +11,7 @@ ifeq ($(ENV),next)
 PYTEST += -W error::DeprecationWarning
 endif
 
-.PHONY: run test verify validate lint format lock env clean clean-cache
+.PHONY: run test verify validate cluster-show lint format lock env clean clean-cache
 
 run:
 	$(WITH_ENV) sacrofem run scenarios/$(SCENARIO).yaml --out results/$(SCENARIO)
@@ -27,6 +27,10 @@ verify:
 # Published numbers beside the model's; writes docs/validation.md in some minutes.
 validate:
 	$(WITH_ENV) python docs/validate.py
+
+# A study under kills, on this machine and through a real Slurm; writes docs/cluster-show.md.
+cluster-show:
+	$(WITH_ENV) python docs/cluster_show.py
 
 lint:
 	$(WITH_ENV) ruff format --check .

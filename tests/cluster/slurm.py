@@ -1,5 +1,6 @@
 """A real Slurm of one node on this machine, for tests, stopped by the pids of its daemons."""
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -55,9 +56,19 @@ def why_not() -> str | None:
 def one_node_slurm(cpus: int = 2, memory_MB: int = 4096) -> Iterator[dict[str, str]]:
     """A Slurm that runs until the block ends; the environment in which its commands find it.
 
+    One at a time on a machine, others wait: auth/slurm has sockets in /run that all would share.
+
     Raises:
         RuntimeError: It does not come up within 30 s; with what its daemons said.
     """
+    with (Path(tempfile.gettempdir()) / "sacrofem-slurm.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with _running(cpus, memory_MB) as environment:
+            yield environment
+
+
+@contextmanager
+def _running(cpus: int, memory_MB: int) -> Iterator[dict[str, str]]:
     # Not below pytest's folders: the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="slurm"))
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}

@@ -6,13 +6,18 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from operator import methodcaller
 from pathlib import Path
 
 import pytest
+from mpi4py import MPI
 
 from sacrofem.errors import InputError
-from sacrofem.study.cluster import ClusterOptions, open_cluster
+from sacrofem.study.cluster import SETTINGS, ClusterOptions, open_cluster
 from sacrofem.study.engine import Answer, Call, run_calls
+from sacrofem.study.ranks import call_on_ranks
 from sacrofem.study.sweep import SweepOptions, SweepState, run_sweep
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -62,21 +67,26 @@ def test_a_study_through_slurm_with_a_killed_worker_has_every_record_once(
     outcome = run_sweep(study, tmp_path / "out", SweepOptions(jobs_of(tmp_path)), kill_one)
     assert killed
     assert not outcome.failures
-    assert outcome.cases == 12
+    assert outcome.cases == 8
     with sqlite3.connect(outcome.records) as store:
         keys = [key for (key,) in store.execute("SELECT key FROM records")]
-    assert len(keys) == len(set(keys)) == 12
+    assert len(keys) == len(set(keys)) == 8
     until(lambda: not ask(slurm, "squeue", "-h"), "jobs are left")
 
 
 @pytest.mark.slow
-def test_a_job_that_is_cancelled_is_replaced(slurm: dict[str, str], tmp_path: Path) -> None:
+def test_a_job_that_is_cancelled_is_replaced(
+    slurm: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Protects: a lost node does not leave a study with fewer workers, or none, for good."""
+    # The waits of a real cluster are shortened; what is waited for is the same.
+    monkeypatch.setitem(SETTINGS, "distributed.deploy.lost-worker-timeout", "1s")
+    monkeypatch.setattr("sacrofem.study.cluster.REPLACE_EVERY_S", 1)
     most = 0
     with open_cluster(jobs_of(tmp_path, workers=1)) as cluster:
         calls = [Call(str(i), 0.05) for i in range(40)]
         answered = 0
-        for one in run_calls(time.sleep, calls, cluster):
+        for one in chain.from_iterable(run_calls(time.sleep, calls, cluster)):
             assert isinstance(one, Answer)
             answered += 1
             if answered == 5:
@@ -87,14 +97,26 @@ def test_a_job_that_is_cancelled_is_replaced(slurm: dict[str, str], tmp_path: Pa
         assert int(ask(slurm, "squeue", "-h", "-t", "R", "-o", "%i").split()[0]) > most
 
 
+def test_ranks_of_a_worker_in_a_job_meet(slurm: dict[str, str], tmp_path: Path) -> None:
+    """Protects: mpirun inside a job starts its ranks beside the worker and asks Slurm for none;
+    the job has a core for each.
+    """
+    with open_cluster(jobs_of(tmp_path, workers=1, ranks=2)) as cluster:
+        sum_of_ones = partial(call_on_ranks, 2, methodcaller("allreduce", 1))
+        calls = [Call(name, MPI.COMM_WORLD) for name in "ab"]
+        found = list(chain.from_iterable(run_calls(sum_of_ones, calls, cluster)))
+        assert ask(slurm, "squeue", "-h", "-o", "%C") == "2"
+    assert [one.value for one in found if isinstance(one, Answer)] == [2, 2], found
+
+
 def small_study(folder: Path) -> Path:
-    """Twelve cases on a very coarse phantom with linear elements."""
+    """Eight cases on a very coarse phantom with linear elements."""
     (folder / "mesh.yaml").write_text("phantom: {voxel_mm: [3, 3, 3]}\nedge_mm: 8.0\n")
     text = (ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml").read_text()
     text = text.replace("../meshes/phantom.yaml", "mesh.yaml")
     (folder / "scenario.yaml").write_text(text + "order: 1\n")
     (folder / "study.yaml").write_text(
-        "base: scenario.yaml\nvary: {arms.*.fill.cement_ml: [1, 2, 3, 4, 5, 6]}\n"
+        "base: scenario.yaml\nvary: {arms.*.fill.cement_ml: [1, 2, 3, 4]}\n"
     )
     return folder / "study.yaml"
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,13 +17,28 @@ import pytest
 
 from sacrofem.errors import InputError, MeshError, SolverError
 from sacrofem.study.cluster import ClusterOptions, check_options, open_cluster, walltime_s
-from sacrofem.study.engine import ATTEMPTS, Answer, Call, Lost, _Backlog, cause_of, run_calls
+from sacrofem.study.engine import (
+    ATTEMPTS,
+    WALLTIME_MARGIN_S,
+    Answer,
+    Call,
+    Lost,
+    _Backlog,
+    cause_of,
+    run_calls,
+)
+
+#: Bytes that a worker may hold here.
+LIMIT = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    with open_cluster(ClusterOptions(workers=2)) as opened:
-        yield opened
+    """Two workers of 1 GB each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("distributed.system.MEMORY_LIMIT", 2 * LIMIT)
+        with open_cluster(ClusterOptions(workers=2)) as opened:
+            yield opened
 
 
 def pid(seconds: float) -> int:
@@ -34,6 +51,10 @@ def misbehave(how: str) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "memory":
         raise MemoryError
+    if how == "fills":
+        held = b"1" * LIMIT
+        time.sleep(30.0)
+        del held
     if how == "input":
         raise InputError("no such field")
     if how == "unpicklable":
@@ -41,20 +62,50 @@ def misbehave(how: str) -> int:
     return os.getpid()
 
 
-def outcomes(found: Iterator[Answer | Lost]) -> dict[str, Answer | Lost]:
+def each(*arguments: Any) -> Iterator[Answer | Lost]:
+    """Answers one by one, in the order in which they come."""
+    return chain.from_iterable(run_calls(*arguments))
+
+
+def outcomes(found: Iterable[Answer | Lost]) -> dict[str, Answer | Lost]:
     listed = list(found)
     by_key = {one.key: one for one in listed}
     assert len(by_key) == len(listed), "a key was answered twice"
     return by_key
 
 
+def test_calls_of_a_group_stay_together_and_no_worker_idles(cluster: Any) -> None:
+    """Protects: a worker meets the same lesion again; the last big group is shared out."""
+    while len(cluster.scheduler.workers) < 2:  # one may have been killed by another test
+        time.sleep(0.1)
+    calls = [Call(f"g-{g}-{i}", 0.02, g) for i in range(10) for g in "abcd"]
+    workers: dict[str, Counter[int]] = {}
+    for one in each(pid, calls, cluster):
+        assert isinstance(one, Answer)
+        workers.setdefault(one.key.split("-")[1], Counter())[one.value] += 1
+    assert sorted(len(w) for w in workers.values())[:3] == [1, 1, 1]
+
+    alone = each(pid, [Call(f"one-{i}", 0.02, "a") for i in range(20)], cluster)
+    shares = Counter(one.value for one in alone if isinstance(one, Answer))
+    assert len(shares) == 2
+    assert min(shares.values()) >= 5
+
+
+def test_the_engine_costs_less_than_50_ms_a_call(cluster: Any) -> None:
+    """Protects: many small cases; 400 trivial calls here, docs/cluster_show.py makes 10,000."""
+    start = time.perf_counter()
+    found = outcomes(each(abs, [Call(f"cost-{i}", -i) for i in range(400)], cluster))
+    each_s = (time.perf_counter() - start) / 400
+    assert all(isinstance(o, Answer) and o.value == int(k[5:]) for k, o in found.items())
+    assert each_s < 0.05
+
+
 def test_one_bad_call_never_ends_the_others_and_its_cause_is_told(cluster: Any) -> None:
     """Protects: a study of bad cases goes on; each failure with cause, traceback and attempts."""
-    hows = ["ok"] * 4 + ["input", "memory", "unpicklable", "dies"] + ["ok"] * 4
+    hows = ["ok"] * 4 + ["input", "memory", "unpicklable", "dies", "fills"] + ["ok"] * 4
     calls = [Call(f"bad-{i}-{how}", how) for i, how in enumerate(hows)]
     by_how = {
-        key.split("-")[2]: one
-        for key, one in outcomes(run_calls(misbehave, calls, cluster)).items()
+        key.split("-")[2]: one for key, one in outcomes(each(misbehave, calls, cluster)).items()
     }
     assert isinstance(by_how.pop("ok"), Answer)
     lost = {how: (one.cause, one.attempts) for how, one in by_how.items() if isinstance(one, Lost)}
@@ -63,9 +114,12 @@ def test_one_bad_call_never_ends_the_others_and_its_cause_is_told(cluster: Any) 
         "memory": ("memory", ATTEMPTS),
         "unpicklable": ("unexpected", 1),
         "dies": ("worker lost", ATTEMPTS),
+        "fills": ("memory", ATTEMPTS),
     }
-    unexpected = by_how["unpicklable"]
+    fills, unexpected = by_how["fills"], by_how["unpicklable"]
     assert isinstance(unexpected, Lost)
+    assert isinstance(fills, Lost)
+    assert "memory limit" in fills.message
     assert "in misbehave" in unexpected.traceback
     assert unexpected.host
 
@@ -73,7 +127,7 @@ def test_one_bad_call_never_ends_the_others_and_its_cause_is_told(cluster: Any) 
 def test_workers_killed_in_the_middle_lose_nothing(cluster: Any) -> None:
     """Protects: after each of two kills every call is answered once, by its own value."""
     answered = []
-    for one in run_calls(pid, [Call(f"kill-{i}", 0.02) for i in range(60)], cluster):
+    for one in each(pid, [Call(f"kill-{i}", 0.02) for i in range(60)], cluster):
         assert isinstance(one, Answer), one
         answered.append(one)
         if len(answered) in (15, 35):
@@ -82,33 +136,17 @@ def test_workers_killed_in_the_middle_lose_nothing(cluster: Any) -> None:
     assert len({one.value for one in answered}) >= 3
 
 
-def test_calls_of_a_group_stay_together_and_no_worker_idles(cluster: Any) -> None:
-    """Protects: a worker meets the same lesion again; the last big group is shared out."""
-    calls = [Call(f"g-{g}-{i}", 0.02, g) for i in range(10) for g in "abcd"]
-    workers: dict[str, Counter[int]] = {}
-    for one in run_calls(pid, calls, cluster):
-        assert isinstance(one, Answer)
-        workers.setdefault(one.key.split("-")[1], Counter())[one.value] += 1
-    assert sorted(len(w) for w in workers.values())[:3] == [1, 1, 1]
-
-    alone = run_calls(pid, [Call(f"one-{i}", 0.02, "a") for i in range(20)], cluster)
-    shares = Counter(one.value for one in alone if isinstance(one, Answer))
-    assert len(shares) == 2
-    assert min(shares.values()) >= 5
-
-
-def test_the_engine_costs_less_than_50_ms_a_call(cluster: Any) -> None:
-    """Protects: many small cases; 1000 trivial calls here, docs/cluster_show.py makes 10,000."""
-    start = time.perf_counter()
-    found = outcomes(run_calls(abs, [Call(f"cost-{i}", -i) for i in range(1000)], cluster))
-    each_s = (time.perf_counter() - start) / 1000
-    assert all(isinstance(o, Answer) and o.value == int(k[5:]) for k, o in found.items())
-    assert each_s < 0.05
+def test_a_worker_lost_near_the_end_of_its_job_was_ended_by_it(cluster: Any) -> None:
+    """Protects: who reads the failures learns to ask for a longer time."""
+    found = outcomes(each(misbehave, [Call("time", "dies")], cluster, WALLTIME_MARGIN_S))["time"]
+    assert isinstance(found, Lost)
+    assert (found.cause, found.attempts) == ("walltime", ATTEMPTS)
 
 
 @pytest.mark.slow
-def test_a_worker_killed_while_it_starts_is_replaced() -> None:
+def test_a_worker_killed_while_it_starts_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Protects: its own nanny does not start it again; the study would wait for ever."""
+    monkeypatch.setattr("sacrofem.study.cluster.REPLACE_EVERY_S", 1)
     with open_cluster(ClusterOptions(workers=1)) as cluster:
         before, killed = _children(), list[int]()
 
@@ -120,7 +158,7 @@ def test_a_worker_killed_while_it_starts_is_replaced() -> None:
             killed.extend([first, *starting])
 
         answered = set()
-        for one in run_calls(pid, [Call(f"s{i}", 0.01) for i in range(20)], cluster):
+        for one in each(pid, [Call(f"s{i}", 0.01) for i in range(20)], cluster):
             assert isinstance(one, Answer)
             answered.add(one.key)
             if len(answered) == 5:
@@ -154,8 +192,9 @@ from sacrofem.study.engine import Call, run_calls
 
 if __name__ == "__main__":
     with open_cluster(ClusterOptions(workers=2)) as cluster:
-        for one in run_calls(pid, [Call(str(i), 0.3) for i in range(1000)], cluster):
-            print(one.value, flush=True)
+        for together in run_calls(pid, [Call(str(i), 0.3) for i in range(1000)], cluster):
+            for one in together:
+                print(one.value, flush=True)
 """
 
 
@@ -227,6 +266,8 @@ def test_walltime_is_read_as_batch_systems_write_it(text: str | None, seconds: f
     [
         (ClusterOptions(kind="cray"), "allowed: local, slurm"),
         (ClusterOptions(memory="4GB"), "--memory tells about the jobs"),
+        (ClusterOptions(cores=4), "--cores tells about the jobs"),
+        (ClusterOptions(ranks=4), "mpirun is not in PATH"),
         (ClusterOptions(extra=("-C avx2",)), "--extra tells about the jobs"),
         (ClusterOptions(kind="lsf", memory="1GB", walltime="01:00"), "bsub is not in PATH"),
     ],
@@ -237,6 +278,19 @@ def test_a_cluster_that_cannot_be_used_is_explained(
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(InputError, match=words):
         check_options(options)
+
+
+def test_a_job_holds_whole_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects: no worker of a job has fewer cores than ranks; by itself a job holds one."""
+    for name in ("sbatch", "mpirun"):
+        (tmp_path / name).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    job = ClusterOptions(kind="slurm", memory="1GB", walltime="01:00:00", cores=6, ranks=4)
+    with pytest.raises(InputError, match="give --cores 8"):
+        check_options(job)
+    check_options(replace(job, ranks=3))
+    assert replace(job, ranks=3).workers_a_job == 2
+    assert replace(job, cores=None).workers_a_job == 1
 
 
 def test_a_wrong_walltime_is_explained() -> None:

@@ -6,18 +6,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sacrofem.errors import InputError
 from sacrofem.study import sweep
 from sacrofem.study.cluster import ClusterOptions
 from sacrofem.study.engine import Answer, Call, Lost
+from sacrofem.study.packing import CORE, DETAILS
+from sacrofem.study.ranks import call_on_ranks
 from sacrofem.study.records import NUMBERS
 from sacrofem.study.store import read_failures, read_records
 from sacrofem.study.study_file import points_of, read_study
 from sacrofem.study.sweep import Bone, SweepOptions, SweepState, cases_of, run_sweep
+from sacrofem.study.workers import run_case
 
 ROOT = Path(__file__).parents[2]
+#: Not to be held by single precision.
+VALUE = 0.1
 
 
 def study_file(folder: Path, vary: str) -> Path:
@@ -32,6 +38,7 @@ class Feigned:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lose: dict[str, str] = {}
         self.calls: list[Call] = []
+        self.function: Any = None
         self.stop_after: int | None = None
         monkeypatch.setattr(sweep, "open_cluster", self.open)
         monkeypatch.setattr(sweep, "run_calls", self.run)
@@ -45,16 +52,16 @@ class Feigned:
         (out / ".sacrofem").touch()
         return bones_of(points)
 
-    def run(self, function: Any, calls: list[Call], *_: Any) -> Iterator[Answer | Lost]:
-        self.calls = calls
+    def run(self, function: Any, calls: list[Call], *_: Any) -> Iterator[list[Answer | Lost]]:
+        self.calls, self.function = calls, function
         for number, call in enumerate(calls):
             if number == self.stop_after:
                 raise KeyboardInterrupt
             cause = self.lose.get(call.argument.arm)
             if cause:
-                yield Lost(call.key, cause, "no way", "Traceback ...", "node7", 2)
+                yield [Lost(call.key, cause, "no way", "Traceback ...", "node7", 2)]
             else:
-                yield Answer(call.key, dict.fromkeys(NUMBERS, 1.0), "node7")
+                yield [Answer(call.key, dict.fromkeys(NUMBERS, VALUE), "node7")]
 
 
 @pytest.fixture
@@ -114,6 +121,42 @@ def test_an_interrupted_study_keeps_what_is_finished_and_does_the_rest(
     assert run_sweep(wider, out, progress=seen.append).known_before == 6
     assert {call.argument.scenario.arms[0].fill.cement_ml for call in feigned.calls} == {7.0}
     assert (seen[-1].cases, seen[-1].known, seen[-1].done) == (8, 6, 2)
+
+
+def test_cases_that_finish_together_are_kept_in_the_precision_of_the_store(
+    tmp_path: Path, feigned: Feigned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protects: each case of a batch is kept by its own inputs, its details in half the room."""
+    one_by_one = feigned.run
+    monkeypatch.setattr(
+        sweep, "run_calls", lambda *a: [[one for batch in one_by_one(*a) for one in batch]]
+    )
+    study = study_file(tmp_path, "{arms.*.fill.cement_ml: [4, 6]}")
+    feigned.lose = {"balloon": "solver"}
+    outcome = run_sweep(study, tmp_path / "out")
+    assert (outcome.cases, len(outcome.failures)) == (4, 2)
+    kept = read_records(outcome.records)
+    assert sorted(row["inputs"]["procedures"][0]["fill"]["cement_ml"] for row in kept) == [4, 6]
+    assert {row["arm"] for row in kept} == {"vertebroplasty"}
+    assert all(row[name] == VALUE for row in kept for name in CORE)
+    assert all(row[name] == float(np.float32(VALUE)) for row in kept for name in DETAILS)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_the_ranks_of_a_case_change_neither_cases_nor_keys(
+    tmp_path: Path, feigned: Feigned, ranks: int
+) -> None:
+    """Protects: a study begun on one rank goes on on several; only who makes the call differs."""
+    study, out = study_file(tmp_path, "{arms.*.fill.cement_ml: [4, 6]}"), tmp_path / "out"
+    run_sweep(study, out)
+    wider = study_file(tmp_path, "{arms.*.fill.cement_ml: [4, 6, 7]}")
+    outcome = run_sweep(wider, out, SweepOptions(ClusterOptions(ranks=ranks)))
+    assert (outcome.known_before, len(feigned.calls)) == (4, 2)
+    if ranks == 1:
+        assert feigned.function is run_case
+    else:
+        assert feigned.function.func is call_on_ranks
+        assert feigned.function.args == (ranks, run_case)
 
 
 def test_cases_with_the_same_lesions_are_neighbours_and_of_one_group(tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ JOB = "Jobs of a batch system"
 def sweep(
     study: Annotated[Path, typer.Argument(help="Study file (YAML).")],
     out: Annotated[Path | None, typer.Option(help="Output folder.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Solver processes in all.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Cases solved at a time.")] = 2,
+    ranks: Annotated[
+        int, typer.Option(min=1, help="Solver processes of a case (MPI), for large meshes.")
+    ] = 1,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run cases again that failed before.")
     ] = False,
@@ -49,8 +52,9 @@ def sweep(
     ] = False,
     cluster: Annotated[str, typer.Option(help=f"Where: {', '.join(KINDS)}.")] = "local",
     cores: Annotated[
-        int, typer.Option(min=1, help="Cores of a job, a worker each.", rich_help_panel=JOB)
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Cores of a job, --ranks to a worker.", rich_help_panel=JOB),
+    ] = None,
     memory: Annotated[
         str | None, typer.Option(help="Memory of a job, as 16GB.", rich_help_panel=JOB)
     ] = None,
@@ -94,6 +98,7 @@ def sweep(
     where = ClusterOptions(
         kind=cluster,
         workers=workers,
+        ranks=ranks,
         cores=cores,
         memory=memory,
         walltime=walltime,

@@ -53,8 +53,9 @@ class ClusterOptions:
 
     Attributes:
         kind: One of :data:`KINDS`.
-        workers: Solver processes in all.
-        cores: Of these, how many in one job of a batch system.
+        workers: Cases that are solved at a time.
+        ranks: Solver processes of a case, by MPI.
+        cores: Cores of a job of a batch system, a multiple of ``ranks``; None for ``ranks``.
         memory: Memory of a job, as ``16GB``.
         walltime: Longest time of a job, as ``HH:MM:SS`` or ``D-HH:MM:SS``.
         queue: Queue or partition.
@@ -68,7 +69,8 @@ class ClusterOptions:
 
     kind: str = "local"
     workers: int = 2
-    cores: int = 1
+    ranks: int = 1
+    cores: int | None = None
     memory: str | None = None
     walltime: str | None = None
     queue: str | None = None
@@ -79,6 +81,11 @@ class ClusterOptions:
     extra: tuple[str, ...] = ()
     logs: Path | None = None
 
+    @property
+    def workers_a_job(self) -> int:
+        """Workers in one job of a batch system."""
+        return (self.cores or self.ranks) // self.ranks
+
 
 def check_options(options: ClusterOptions) -> None:
     """Check what can be checked before anything is computed.
@@ -86,11 +93,16 @@ def check_options(options: ClusterOptions) -> None:
     Raises:
         InputError: The kind is unknown, its commands are not here, or a job's needs are not said.
     """
+    if options.kind not in KINDS:
+        raise InputError(f"--cluster {options.kind}: allowed: {', '.join(KINDS)}.")
+    if options.ranks > 1 and options.python is None and shutil.which("mpirun") is None:
+        raise InputError(
+            f"--ranks {options.ranks}: the command mpirun is not in PATH; call from the "
+            "environment of the solver, or leave --ranks out."
+        )
     if options.kind == "local":
         _check_no_job_options(options)
         return
-    if options.kind not in BATCH:
-        raise InputError(f"--cluster {options.kind}: allowed: {', '.join(KINDS)}.")
     command = BATCH[options.kind][1]
     if shutil.which(command) is None:
         raise InputError(
@@ -104,6 +116,12 @@ def check_options(options: ClusterOptions) -> None:
                 "--memory 4GB --walltime 04:00:00."
             )
     walltime_s(options.walltime)
+    if options.cores is not None and options.cores % options.ranks:
+        raise InputError(
+            f"--cores {options.cores} --ranks {options.ranks}: a job holds whole workers, so its "
+            "cores must be a multiple of the ranks; give --cores "
+            f"{options.ranks * -(-options.cores // options.ranks)}."
+        )
 
 
 @contextmanager
@@ -147,7 +165,7 @@ def walltime_s(text: str | None) -> float | None:
 def _check_no_job_options(options: ClusterOptions) -> None:
     given = [
         name
-        for name in ("memory", "walltime", "queue", "account", "interface", "python")
+        for name in ("cores", "memory", "walltime", "queue", "account", "interface", "python")
         if getattr(options, name) is not None
     ]
     given += [name for name in ("prologue", "extra") if getattr(options, name)]
@@ -185,12 +203,12 @@ def _batch(options: ClusterOptions) -> Iterator[Any]:
     import dask_jobqueue
 
     python, entry = _python(options)
-    jobs = -(-options.workers // options.cores)
+    jobs = -(-options.workers // options.workers_a_job)
     account = "project" if options.kind in ("lsf", "sge") else "account"
     scheduler: dict[str, Any] = {"dashboard_address": DASHBOARD}
     cluster = getattr(dask_jobqueue, BATCH[options.kind][0])(
-        cores=options.cores,
-        processes=options.cores,
+        cores=options.workers_a_job * options.ranks,
+        processes=options.workers_a_job,
         memory=options.memory,
         walltime=options.walltime,
         queue=options.queue,

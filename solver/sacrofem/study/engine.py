@@ -10,6 +10,7 @@ import traceback
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -24,6 +25,8 @@ ATTEMPTS = 2
 WALLTIME_MARGIN_S = 60.0
 #: Seconds after which an answer that cannot be fetched counts as lost with its worker. A choice.
 FETCH_WITHIN_S = 30.0
+#: At most so many events are handled before their answers are handed out. A choice.
+TOGETHER = 100
 #: PETSC_ERR_MEM of petscerror.h.
 _PETSC_OUT_OF_MEMORY = 55
 
@@ -63,12 +66,14 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class _Value:
+class Value:
+    """What a call returned."""
+
     value: Any
 
 
 @dataclass(frozen=True)
-class _Raised:
+class Raised:
     """What a call raised, as text: not every exception can travel."""
 
     cause: str
@@ -91,8 +96,8 @@ def run_calls(
     cluster: Any,
     walltime_s: float | None = None,
     tell_workers: Callable[[int], None] = lambda _: None,
-) -> Iterator[Answer | Lost]:
-    """Make all calls on the workers of a cluster; answers come as they finish.
+) -> Iterator[list[Answer | Lost]]:
+    """Make all calls on the workers of a cluster; yields those that finished together, at once.
 
     Args:
         function: Importable, called with one argument; its value must be picklable and small.
@@ -108,13 +113,17 @@ def run_calls(
         yield from _Run(client, cluster, function, calls, walltime_s, tell_workers).answers()
 
 
-def _call(function: Callable[[Any], Any], argument: Any) -> _Value | _Raised:
-    """In the worker: the value of a call, or what it raised."""
+def make_call(function: Callable[[Any], Any], argument: Any) -> Value | Raised:
+    """In the worker: the value of a call, or what it raised.
+
+    A function that has asked another process returns what that one says: a Value, or a Raised.
+    """
     try:
-        return _Value(function(argument))
+        back = function(argument)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        return _Raised(cause_of(error), text, traceback.format_exc())
+        return Raised(cause_of(error), text, traceback.format_exc())
+    return back if isinstance(back, Value | Raised) else Value(back)
 
 
 class _Backlog:
@@ -213,8 +222,8 @@ class _Run:
         self._flights: dict[str, _Flight] = {}
         self._attempts: dict[str, int] = {}
 
-    def answers(self) -> Iterator[Answer | Lost]:
-        """Answers until there is no call left."""
+    def answers(self) -> Iterator[list[Answer | Lost]]:
+        """Answers until there is no call left; in one list what is there at one time."""
         scheduler = self._cluster.scheduler
         listener = _listener(self._events)
         scheduler.add_plugin(listener)
@@ -223,15 +232,18 @@ class _Run:
         handle: dict[str, Callable[[str, Any], Answer | Lost | None]]
         handle = {"joined": self._join, "left": self._leave, "done": self._land}
         while self._backlog or self._flights:
-            try:
-                # With a limit, so that Ctrl-C is seen on every platform.
-                kind, name, value = self._events.get(timeout=1.0)
-            except Empty:
-                continue
-            outcome = handle[kind](name, value)
-            if outcome is not None:
-                yield outcome
+            outcomes = [handle[kind](name, value) for kind, name, value in self._next_events()]
+            if found := [outcome for outcome in outcomes if outcome is not None]:
+                yield found
         scheduler.remove_plugin(listener.name)
+
+    def _next_events(self) -> Iterator[tuple[str, str, Any]]:
+        """What happens next, with what has happened by then; nothing where all is quiet."""
+        with suppress(Empty):
+            # With a limit, so that Ctrl-C is seen on every platform.
+            yield self._events.get(timeout=1.0)
+            for _ in range(TOGETHER - 1):
+                yield self._events.get_nowait()
 
     def _join(self, address: str, host: str) -> Answer | Lost | None:
         if address in self._workers:
@@ -258,7 +270,7 @@ class _Run:
             cause, text = "walltime", f"the job ended after {age_s:.0f} s, at its time limit"
         else:
             cause, text = "worker lost", f"the worker process or its node is gone ({address})"
-        return self._once_more(flight.call, _Raised(cause, text, ""), worker.host)
+        return self._once_more(flight.call, Raised(cause, text, ""), worker.host)
 
     def _land(self, key: str, future: Any) -> Answer | Lost | None:
         flight = self._flights.get(key)
@@ -271,33 +283,33 @@ class _Run:
         host = self._workers[flight.worker].host
         # Before the answer is handed out and written: the worker must not wait for that.
         self._give(flight.worker)
-        if isinstance(back, _Raised):
+        if isinstance(back, Raised):
             return self._once_more(flight.call, back, host)
         return Answer(key, back.value, host)
 
-    def _fetch(self, flight: _Flight) -> _Value | _Raised | None:
+    def _fetch(self, flight: _Flight) -> Value | Raised | None:
         """What came back of a call; None where its worker is gone, whose own event tells why."""
         from distributed.scheduler import KilledWorker
 
         deadline = time.monotonic() + FETCH_WITHIN_S
         while flight.worker in self._cluster.scheduler.workers:
             try:
-                back: _Value | _Raised = flight.future.result(timeout=1.0)
+                back: Value | Raised = flight.future.result(timeout=1.0)
                 return back
             except KilledWorker:
                 return None
             except (Exception, CancelledError) as error:
                 if flight.future.status == "error":
                     text = f"the call cannot be made: {type(error).__name__}: {error}"
-                    return _Raised("unexpected", text, traceback.format_exc())
+                    return Raised("unexpected", text, traceback.format_exc())
                 # On its way still, or its worker has just died and the scheduler will say so.
                 if time.monotonic() > deadline:
                     text = f"no answer could be fetched within {FETCH_WITHIN_S:.0f} s"
-                    return _Raised("worker lost", text, traceback.format_exc())
+                    return Raised("worker lost", text, traceback.format_exc())
                 time.sleep(0.05)
         return None
 
-    def _once_more(self, call: Call, raised: _Raised, host: str) -> Lost | None:
+    def _once_more(self, call: Call, raised: Raised, host: str) -> Lost | None:
         """Make a call again, or give it up."""
         attempts = self._attempts[call.key]
         if raised.cause in MADE_AGAIN and attempts < ATTEMPTS:
@@ -315,7 +327,7 @@ class _Run:
             return
         attempt = self._attempts[call.key] = self._attempts.get(call.key, 0) + 1
         future = self._client.submit(
-            _call,
+            make_call,
             self._function,
             call.argument,
             key=f"{call.key}-{attempt}",

@@ -155,7 +155,7 @@ def put_points(store: sqlite3.Connection, rows: Iterable[PointRow]) -> None:
     with transaction(store):
         make_design(store, numbers)
         arms = {arm: word_number(store, arm) for arm in sorted({row.arm for row in kept})}
-        case = _case_numbers(store, {row.key for row in kept})
+        case = _case_numbers(store, dict.fromkeys(row.key for row in kept))
         marks = ", ?" * len(paths)
         try:
             store.executemany(
@@ -170,13 +170,13 @@ def put_points(store: sqlite3.Connection, rows: Iterable[PointRow]) -> None:
             raise ValueError(f"two rows of one point and arm ({error})") from error
 
 
-def _case_numbers(store: sqlite3.Connection, keys: set[str]) -> dict[str, int]:
-    """Numbers of cases by key, given now where they are new.
+def _case_numbers(store: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
+    """Numbers of cases by key, given now, in the order of the keys, where they are new.
 
-    Keys are written in their order: at random, a million would move the pages of their index about.
+    Cases finish about in the order of their points: numbers in that order fill the pages of a file.
     """
     known: dict[str, int] = dict(store.execute("SELECT key, id FROM cases"))
-    new = sorted(keys - known.keys())
+    new = [key for key in keys if key not in known]
     if not new:
         return known
     store.executemany("INSERT INTO cases (key) VALUES (?)", ((key,) for key in new))

@@ -5,8 +5,9 @@ only what is missing, whatever ended the first one.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,24 @@ from sacrofem.study.case import case_inputs, case_key
 from sacrofem.study.cluster import ClusterOptions, check_options, open_cluster, walltime_s
 from sacrofem.study.engine import Answer, Call, Lost, run_calls
 from sacrofem.study.output_folder import check_output, mark
+from sacrofem.study.packing import in_kept_precision
 from sacrofem.study.provenance import Stopwatch
+from sacrofem.study.ranks import call_on_ranks
 from sacrofem.study.recipe import read_recipe
 from sacrofem.study.store import (
     Failure,
     PointRow,
+    Row,
     clear_failures,
     failed_keys,
     insert_failure,
-    insert_row,
+    insert_rows,
     known_keys,
     open_store,
     put_points,
 )
 from sacrofem.study.study_file import StudyPoint, points_of, read_study
-from sacrofem.study.workers import StudyCase, run_case
+from sacrofem.study.workers import StudyCase, run_case, shared_parts
 
 
 @dataclass(frozen=True)
@@ -142,15 +146,16 @@ def run_sweep(
         missing = {k: case for k, case in cases.items() if k not in known and k not in failed}
         told = _Told(progress, SweepState(len(cases), len(known) + len(failed)))
         failures: dict[str, str] = {}
-        for outcome in _outcomes(missing, out, options.cluster, told):
-            case = cases[outcome.key]
-            if isinstance(outcome, Answer):
-                insert_row(store, case.key, case.arm, title, case.inputs, outcome.value)
-                told.finished(case.arm)
-            else:
-                insert_failure(store, _failure(case, outcome))
-                failures[case.key] = f"{case.arm}, point {case.point}: {outcome.message}"
-                told.finished(f"failed: {outcome.message}", outcome.cause)
+        for together in _outcomes(missing, out, options.cluster, told):
+            answers = [outcome for outcome in together if isinstance(outcome, Answer)]
+            insert_rows(store, [_row(cases[answer.key], title, answer) for answer in answers])
+            for answer in answers:
+                told.finished(cases[answer.key].arm)
+            for lost in (outcome for outcome in together if isinstance(outcome, Lost)):
+                case = cases[lost.key]
+                insert_failure(store, _failure(case, lost))
+                failures[case.key] = f"{case.arm}, point {case.point}: {lost.message}"
+                told.finished(f"failed: {lost.message}", lost.cause)
     return SweepOutcome(records, len(cases), len(known), Counter(failed.values()), failures)
 
 
@@ -213,16 +218,17 @@ class _Told:
 
 def _outcomes(
     cases: Mapping[str, StudyCase], out: Path, where: ClusterOptions, told: _Told
-) -> Iterator[Answer | Lost]:
-    """Outcome of each case, as they finish."""
+) -> Iterator[list[Answer | Lost]]:
+    """Outcome of each case, those together that finish together."""
     if not cases:
         return
     calls = [Call(key, case, case.group) for key, case in cases.items()]
+    function = run_case if where.ranks == 1 else partial(call_on_ranks, where.ranks, run_case)
     fitted = replace(where, workers=min(where.workers, len(calls)), logs=where.logs or out / "logs")
     with open_cluster(fitted) as cluster:
         told.change(dashboard=cluster.dashboard_link)
         yield from run_calls(
-            run_case,
+            function,
             calls,
             cluster,
             walltime_s(where.walltime),
@@ -232,18 +238,21 @@ def _outcomes(
 
 def _work_order(points: Sequence[StudyPoint]) -> Callable[[StudyPoint], tuple[int, int, int]]:
     """Key that sorts points by bench, then lesions, each in the order of its first point."""
-    bench: dict[str, int] = {}
-    lesions: dict[str, int] = {}
+    bench: dict[Hashable, int] = {}
+    lesions: dict[Hashable, int] = {}
     place = {}
     for point in points:
-        bare = point.scenario.model_copy(update={"arms": ()})
-        empty = bare.model_copy(update={"lesions": ()})
+        base, sick = shared_parts(point.scenario)
         place[point.number] = (
-            bench.setdefault(empty.model_dump_json(), len(bench)),
-            lesions.setdefault(bare.model_dump_json(), len(lesions)),
+            bench.setdefault(base, len(bench)),
+            lesions.setdefault(sick, len(lesions)),
             point.number,
         )
     return lambda point: place[point.number]
+
+
+def _row(case: StudyCase, title: str, answer: Answer) -> Row:
+    return Row(case.key, case.arm, title, case.inputs, in_kept_precision(answer.value))
 
 
 def _failure(case: StudyCase, lost: Lost) -> Failure:
