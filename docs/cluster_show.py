@@ -37,7 +37,7 @@ PAGE = ROOT / "docs" / "cluster-show.md"
 TRIVIAL = 10_000
 SEED = 6
 PARTS = ("cost", "speed", "local", "slurm")
-JOBS = ("--cluster", "slurm", "--memory", "1GB", "--walltime", "01:00:00", "--interface", "lo")
+JOBS = ("--cluster", "slurm", "--memory", "2GB", "--walltime", "01:00:00", "--interface", "lo")
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def slurm() -> Iterator[dict[str, str]]:
 
 
 def jobs_of(folder: Path, **more: object) -> ClusterOptions:
-    values = {"workers": 2, "memory": "1GB", "walltime": "00:10:00", "interface": "lo"}
+    values = {"workers": 2, "memory": "2GB", "walltime": "00:10:00", "interface": "lo"}
     return ClusterOptions(kind="slurm", logs=folder / "logs", **values | more)
 
 

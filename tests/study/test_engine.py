@@ -91,13 +91,11 @@ def test_calls_of_a_group_stay_together_and_no_worker_idles(cluster: Any) -> Non
     assert min(shares.values()) >= 5
 
 
-def test_the_engine_costs_less_than_50_ms_a_call(cluster: Any) -> None:
-    """Protects: many small cases; 400 trivial calls here, docs/cluster_show.py makes 10,000."""
-    start = time.perf_counter()
-    found = outcomes(each(abs, [Call(f"cost-{i}", -i) for i in range(400)], cluster))
-    each_s = (time.perf_counter() - start) / 400
+def test_many_small_calls_each_come_back_with_their_own_value(cluster: Any) -> None:
+    """Protects: more calls than fit at once; what one costs is measured by docs/cluster_show.py."""
+    found = outcomes(each(abs, [Call(f"many-{i}", -i) for i in range(400)], cluster))
+    assert len(found) == 400
     assert all(isinstance(o, Answer) and o.value == int(k[5:]) for k, o in found.items())
-    assert each_s < 0.05
 
 
 def test_one_bad_call_never_ends_the_others_and_its_cause_is_told(cluster: Any) -> None:
