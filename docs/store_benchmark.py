@@ -60,7 +60,7 @@ IS_SHARED = np.array(
 #: By how much a number differs from arm to arm where they do not.
 SPREAD = 0.1
 WHOLE = tuple(name for name in NUMBERS if name == "dofs" or name.endswith("iterations"))
-RELIEF, STIFFNESS = "relief_rim_von_mises_mean", "treated_stiffness_N_per_mm"
+RELIEF = "relief_rim_von_mises_mean"
 BATCH = 1000
 #: Only so many of the records are drawn; the others have copies of their rows.
 COPIES = 20
@@ -202,7 +202,7 @@ def _queries(path: Path, points: list[PointRow]) -> list[str]:
         return sum(point.key not in known for point in points)
 
     def curve() -> int:
-        table = read_table(path, (RELIEF, STIFFNESS), (FIELDS[0],))
+        table = read_table(path, (RELIEF,), (FIELDS[0],))
         arms, arm = np.unique(table.arm, return_inverse=True)
         values, value = np.unique(table.varied[FIELDS[0]], return_inverse=True)
         cell = arm * len(values) + value
