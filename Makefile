@@ -16,8 +16,9 @@ endif
 run:
 	$(WITH_ENV) sacrofem run scenarios/$(SCENARIO).yaml --out results/$(SCENARIO)
 
+# Files are spread over two processes: a test is one process at a time, and its solves one thread.
 test: lint
-	$(WITH_ENV) $(PYTEST) tests
+	$(WITH_ENV) $(PYTEST) -n 2 --dist loadfile tests
 	$(WITH_ENV) mpirun -n 2 $(PYTEST) -p no:cacheprovider -m mpi tests
 
 # Known answers against the package's; writes docs/verification.md in some minutes.

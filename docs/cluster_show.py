@@ -30,7 +30,7 @@ from sacrofem.study.cluster import ClusterOptions, open_cluster  # noqa: E402
 from sacrofem.study.engine import Answer, Call, run_calls  # noqa: E402
 from sacrofem.study.merge import NOT_RESULTS  # noqa: E402
 from sacrofem.study.provenance import versions  # noqa: E402
-from sacrofem.study.store import known_keys, open_store, read_records  # noqa: E402
+from sacrofem.study.store import known_keys, open_store, read_failures, read_records  # noqa: E402
 from sacrofem.study.store_faults import StoreError  # noqa: E402
 
 PAGE = ROOT / "docs" / "cluster-show.md"
@@ -160,11 +160,16 @@ def disturbed(
                 elif kill_one(rng, workers(process.pid)):
                     killed_workers += 1
             process.wait()
-        if process.returncode != -signal.SIGKILL:
-            return (
-                f"{killed_workers} workers and {killed_clients} clients killed, {clients} clients, "
-                f"last status {process.returncode}"
-            )
+        if process.returncode == -signal.SIGKILL:
+            continue
+        told = f"{killed_workers} workers and {killed_clients} clients killed, {clients} clients"
+        twice = [failure.cause for failure in read_failures(out / "records.sqlite")]
+        if not twice:
+            return told
+        # Killed twice under one client: a failure by rule, which one more call runs again.
+        with client(study, out, *more) as process:
+            process.wait()
+        return f"{told}, {len(twice)} cases lost with two workers ({twice[0]}) and run once more"
 
 
 def by_slurm(study: Path, folder: Path, plain: Path) -> str:
