@@ -11,6 +11,7 @@ import argparse
 import os
 import platform
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -276,8 +277,17 @@ def same(plain: Path, other: Path) -> str:
     return f"{len(second)} records, each once, largest relative difference {worst:.0e}"
 
 
+def rows_before() -> dict[str, str]:
+    """Rows of the page as it stands: those of parts that were not asked for stay."""
+    if not PAGE.is_file():
+        return {}
+    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    return {cells[1]: cells[2] for cells in (re.split(r" ?\| ?", line) for line in lines[2:])}
+
+
 def write_page(rows: list[tuple[str, str]], cases: int) -> None:
     """Write the page, with what it ran on."""
+    rows = list((rows_before() | dict(rows)).items())
     found = versions()
     words = ", ".join(f"{name} {found[name]}" for name in ("sacrofem", "python", "dolfinx"))
     lines = [
