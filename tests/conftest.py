@@ -184,3 +184,17 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (cache / "fenics").symlink_to(base / "fenics")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache
+
+
+@pytest.fixture
+def small_study(tmp_path: Path) -> Path:
+    """A study file: eight cases on a very coarse phantom with linear elements."""
+    scenarios = Path(__file__).parents[1] / "scenarios"
+    (tmp_path / "mesh.yaml").write_text("phantom: {voxel_mm: [3, 3, 3]}\nedge_mm: 8.0\n")
+    text = (scenarios / "balloon-vs-vertebroplasty.yaml").read_text()
+    text = text.replace("../meshes/phantom.yaml", "mesh.yaml")
+    (tmp_path / "scenario.yaml").write_text(text + "order: 1\n")
+    (tmp_path / "study.yaml").write_text(
+        "base: scenario.yaml\nvary: {arms.*.fill.cement_ml: [1, 2, 3, 4]}\n"
+    )
+    return tmp_path / "study.yaml"

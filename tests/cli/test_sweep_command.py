@@ -14,25 +14,12 @@ import pytest
 from sacrofem.cli.studies import progress_text
 from sacrofem.study.sweep import SweepState
 
-ROOT = Path(__file__).parents[2]
 SACROFEM = (sys.executable, "-m", "sacrofem")
 
 
 def sacrofem(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [*SACROFEM, *(str(a) for a in arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-
-
-def study_in(folder: Path) -> Path:
-    """Eight cases on a very coarse phantom with linear elements."""
-    (folder / "mesh.yaml").write_text("phantom: {voxel_mm: [3, 3, 3]}\nedge_mm: 8.0\n")
-    text = (ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml").read_text()
-    text = text.replace("../meshes/phantom.yaml", "mesh.yaml")
-    (folder / "scenario.yaml").write_text(text + "order: 1\n")
-    (folder / "study.yaml").write_text(
-        "base: scenario.yaml\nvary: {arms.*.fill.cement_ml: [1, 2, 3, 4]}\n"
-    )
-    return folder / "study.yaml"
 
 
 def count(records: Path) -> int:
@@ -46,11 +33,13 @@ def count(records: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_study_is_interrupted_ended_and_goes_on(tmp_path: Path, own_cache: Path) -> None:
+def test_a_study_is_interrupted_ended_and_goes_on(
+    small_study: Path, tmp_path: Path, own_cache: Path
+) -> None:
     """Protects: Ctrl-C ends with 130 and SIGTERM with 143, the store whole, no worker left; the
     next call does the rest.
     """
-    study, out = study_in(tmp_path), tmp_path / "out"
+    study, out = small_study, tmp_path / "out"
     for sent, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         before = count(out / "records.sqlite")
         with subprocess.Popen(
@@ -77,9 +66,11 @@ def test_a_study_is_interrupted_ended_and_goes_on(tmp_path: Path, own_cache: Pat
 
 
 @pytest.mark.slow
-def test_shards_merge_into_the_whole_study(tmp_path: Path, own_cache: Path) -> None:
+def test_shards_merge_into_the_whole_study(
+    small_study: Path, tmp_path: Path, own_cache: Path
+) -> None:
     """Protects: the way without Dask on a cluster: shards by a job array, one store, one table."""
-    study, out = study_in(tmp_path), tmp_path / "out"
+    study, out = small_study, tmp_path / "out"
     for shard in ("1/2", "2/2"):
         done = sacrofem("sweep", study, "--out", out, "--shard", shard, "--workers", 1)
         assert "4 cases: 0 known, 4 computed, 0 failed" in done.stdout, done.stderr
@@ -93,8 +84,8 @@ def test_shards_merge_into_the_whole_study(tmp_path: Path, own_cache: Path) -> N
     assert len(found) == 8
 
 
-def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
-    done = sacrofem("sweep", study_in(tmp_path), "--out", tmp_path / "out", "--dry-run")
+def test_a_dry_run_leaves_nothing(small_study: Path, tmp_path: Path) -> None:
+    done = sacrofem("sweep", small_study, "--out", tmp_path / "out", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "8 cases" in done.stdout
     assert not (tmp_path / "out").exists()
@@ -109,9 +100,9 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_option_is_explained_before_anything_is_made(
-    tmp_path: Path, arguments: tuple[str, ...], words: str
+    small_study: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    done = sacrofem("sweep", study_in(tmp_path), "--out", tmp_path / "out", *arguments)
+    done = sacrofem("sweep", small_study, "--out", tmp_path / "out", *arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert not (tmp_path / "out").exists()

@@ -25,8 +25,6 @@ from slurm import ask, one_node_slurm, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[dict[str, str]]:
@@ -53,10 +51,9 @@ def test_a_refused_job_ends_the_study_with_the_words_of_slurm(
 
 @pytest.mark.slow
 def test_a_study_through_slurm_with_a_killed_worker_has_every_record_once(
-    slurm: dict[str, str], tmp_path: Path, own_cache: Path
+    small_study: Path, slurm: dict[str, str], tmp_path: Path, own_cache: Path
 ) -> None:
     """Protects: the whole way from a study file to records by jobs; a killed worker loses none."""
-    study = small_study(tmp_path)
     killed = []
 
     def kill_one(state: SweepState) -> None:
@@ -64,7 +61,7 @@ def test_a_study_through_slurm_with_a_killed_worker_has_every_record_once(
             killed.append(worker_pids(slurm)[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    outcome = run_sweep(study, tmp_path / "out", SweepOptions(jobs_of(tmp_path)), kill_one)
+    outcome = run_sweep(small_study, tmp_path / "out", SweepOptions(jobs_of(tmp_path)), kill_one)
     assert killed
     assert not outcome.failures
     assert outcome.cases == 8
@@ -107,18 +104,6 @@ def test_ranks_of_a_worker_in_a_job_meet(slurm: dict[str, str], tmp_path: Path) 
         found = list(chain.from_iterable(run_calls(sum_of_ones, calls, cluster)))
         assert ask(slurm, "squeue", "-h", "-o", "%C") == "2"
     assert [one.value for one in found if isinstance(one, Answer)] == [2, 2], found
-
-
-def small_study(folder: Path) -> Path:
-    """Eight cases on a very coarse phantom with linear elements."""
-    (folder / "mesh.yaml").write_text("phantom: {voxel_mm: [3, 3, 3]}\nedge_mm: 8.0\n")
-    text = (ROOT / "scenarios" / "balloon-vs-vertebroplasty.yaml").read_text()
-    text = text.replace("../meshes/phantom.yaml", "mesh.yaml")
-    (folder / "scenario.yaml").write_text(text + "order: 1\n")
-    (folder / "study.yaml").write_text(
-        "base: scenario.yaml\nvary: {arms.*.fill.cement_ml: [1, 2, 3, 4]}\n"
-    )
-    return folder / "study.yaml"
 
 
 def worker_pids(slurm: dict[str, str]) -> list[int]:

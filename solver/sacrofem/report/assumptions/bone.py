@@ -154,11 +154,11 @@ def _bone(scenario: Scenario) -> list[Assumption]:
     ]
 
 
-def _materials(scenario: Scenario) -> list[Assumption]:
-    used, group = scenario.materials, "Tumour, cement, cortex"
+def _chosen_materials() -> tuple[tuple[str, str, str, str], ...]:
+    """Field, words, unit and source of the constants that a scenario can change."""
     kinzl = "bone switched off, pores explain the modulus (Kinzl 2011); the value is a choice"
     shell = "s13018-020-01650-5, Table 1; thickness 0.5-2 mm"
-    chosen = (
+    return (
         ("tumour_MPa", "Tumour, Young's modulus", "MPa", TUMOUR),
         ("fracture_MPa", "Gap of a fracture, Young's modulus", "MPa", BROKEN),
         (
@@ -185,10 +185,14 @@ def _materials(scenario: Scenario) -> list[Assumption]:
         ("cortex_mm", "Cortex, thickness", "mm", shell),
         ("cortex_MPa", "Cortex, Young's modulus", "MPa", shell),
     )
+
+
+def _materials(scenario: Scenario) -> list[Assumption]:
+    used, group = scenario.materials, "Tumour, cement, cortex"
     parameters = materials.MaterialParameters(**used.model_dump())
     composite = show(materials.cement_modulus_MPa(True, parameters))
     rows = []
-    for field, name, unit, source in chosen:
+    for field, name, unit, source in _chosen_materials():
         value, default = getattr(used, field), getattr(materials.MaterialParameters(), field)
         shown = "as the bone" if value is None else show(value)
         rows.append(Assumption(group, name, shown, unit, source_of(value, default, source)))
